@@ -1,0 +1,3 @@
+//! The probe and collector.
+
+fn main() {}

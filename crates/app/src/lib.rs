@@ -1,0 +1,1 @@
+//! The programs: flags, configuration, pipeline, ledger.

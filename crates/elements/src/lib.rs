@@ -1,0 +1,1 @@
+//! The vocabulary of flow records: information elements, templates and values.

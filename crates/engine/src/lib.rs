@@ -1,0 +1,1 @@
+//! The middle: packets become flows, flows become records.

@@ -1,0 +1,3 @@
+//! The two ends: where packets come from ([`source`]) and where records go ([`sink`]).
+
+pub mod source;

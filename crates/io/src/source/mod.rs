@@ -1,0 +1,52 @@
+//! Where packets come from.
+
+use flowsonde_wire::Frame;
+
+/// What one [`Source::poll`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// This many frames were handed on.
+    Frames(usize),
+    /// Nothing arrived in time; more may come. Live sources only.
+    Idle,
+    /// The source is at its end.
+    End,
+}
+
+/// A stream of captured packets.
+pub trait Source {
+    /// Hands the next frames to `consume`, at most [`BATCH`] at a time and in order of capture, borrowed from the
+    /// source's own buffer. Waits at most about 100 ms for the first one.
+    fn poll(&mut self, consume: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error>;
+
+    /// What the source itself saw and lost, since it was opened.
+    fn counters(&mut self) -> Counters;
+}
+
+/// Most frames handed on in one call.
+pub const BATCH: usize = 32;
+
+/// What a source saw and lost. Handed on = `seen` - every loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets the source saw, lost ones included.
+    pub seen: u64,
+    /// Dropped by the kernel because the ring was full.
+    pub kernel_drops: u64,
+    /// Turned away by the `-f` filter in this program (a kernel filter's are never seen).
+    pub filtered: u64,
+    /// Records cut off by the end of a capture file.
+    pub cut: u64,
+}
+
+/// Why a source cannot be opened or read on; its text names the file or interface and what would help.
+#[derive(Debug)]
+pub struct Error(pub String);
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,10 @@
+//! Bytes: packets and export protocols, read and written in place.
+//!
+//! Pure functions over slices. Every reader goes through [`Cursor`], the one bounds-checked reader; views borrow the
+//! bytes they look at. Nothing here knows a clock, a socket, or what a flow is.
+
+pub mod cursor;
+pub mod frame;
+
+pub use cursor::{Cursor, Short};
+pub use frame::{Frame, LinkType, Nanos};

@@ -1,1 +1,11 @@
 //! The middle: packets become flows, flows become records.
+//!
+//! ```text
+//! Frame --decode::packet--> Packet --meter::Meter--> Ended flows --encode::*--> messages
+//! ```
+//!
+//! Pure: no clock, socket, file, thread or global. Time is the packet's own, so a capture gives the same flows at any
+//! speed.
+
+pub mod decode;
+pub mod meter;

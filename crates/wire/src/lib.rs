@@ -5,6 +5,9 @@
 
 pub mod cursor;
 pub mod frame;
+pub mod link;
+pub mod net;
+pub mod transport;
 
 pub use cursor::{Cursor, Short};
 pub use frame::{Frame, LinkType, Nanos};

@@ -1,0 +1,703 @@
+//! The flow cache: packets in, ended flows out.
+//!
+//! Frames come in batches. A batch is decoded and hashed first and every place it will touch is read once, so that the
+//! cache misses of 32 packets overlap; then each packet is accounted for. Time is the packets' own. A flow ends by
+//!
+//! - the idle timeout, counted from its last packet;
+//! - the active timeout (or the turn of a minute, `--minute-expire`), counted from its first: its record is cut, the flow
+//!   itself goes on, with what is known of the connection and its client;
+//! - FIN both ways or RST, once it has lingered for late packets; or a SYN that opens a new connection on its ports;
+//! - eviction, least recently seen first, when the cache is full. A new flow is never refused.
+
+use std::collections::VecDeque;
+
+use flowsonde_wire::transport::tcp::flag;
+use flowsonde_wire::{Frame, Nanos};
+
+use super::client;
+use super::expiry::{Front, Ring};
+use super::flow::{Base, Columns, EndReason, Ended, Extremes, Group, Groups, Labels, Macs, State};
+use super::index::Index;
+use super::key::{KeyParts, Seeds};
+use crate::decode::fragment::{self, Fragments};
+use crate::decode::packet::{self, Packet, Part, decode, protocol};
+
+/// Frames taken at once.
+pub const BATCH: usize = 32;
+/// Ended flows gathered before they are handed on.
+const ENDED: usize = 128;
+/// Flows visited for their timeout, a batch: more than a batch can begin, so that expiry catches up.
+const VISITS: usize = 2 * BATCH;
+
+/// How to meter. Durations are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A flow ends when it had no packet for this long (`-d`).
+    pub idle: u64,
+    /// A record is cut when it covers this long (`-t`).
+    pub active: u64,
+    /// A closed connection waits this long for late packets.
+    pub linger: u64,
+    /// Cut every record at the turn of a minute.
+    pub by_minute: bool,
+    /// Most flows kept (`-M`).
+    pub max_flows: u32,
+    /// Flows to make room for at the start (`-w`).
+    pub room: usize,
+    /// What to keep of a flow besides its base.
+    pub groups: Groups,
+    /// What tells flows apart (`-p`, `-c`).
+    pub parts: KeyParts,
+    /// Count whole frames instead of IP packets.
+    pub account_l2: bool,
+    /// Meter one packet in this many (`-S`); 1 is all.
+    pub sample: u32,
+    /// Do not export smaller flows (`-z`).
+    pub min_bytes: MinBytes,
+    /// Which flows to export by their directions (`-N`).
+    pub biflows: Biflows,
+    /// Any number nobody outside knows.
+    pub random: u64,
+    /// Number of the first flow, to tell meters apart.
+    pub first_id: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const SECOND: u64 = 1_000_000_000;
+        Config {
+            idle: 30 * SECOND,
+            active: 120 * SECOND,
+            linger: 5 * SECOND,
+            by_minute: false,
+            max_flows: 1 << 22,
+            room: 1 << 12,
+            groups: Groups::default(),
+            parts: KeyParts::default(),
+            account_l2: false,
+            sample: 1,
+            min_bytes: MinBytes::default(),
+            biflows: Biflows::All,
+            random: 0,
+            first_id: 0,
+        }
+    }
+}
+
+/// Least bytes, both directions together, of a flow that is exported.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MinBytes {
+    /// Of TCP flows.
+    pub tcp: u64,
+    /// Of UDP flows.
+    pub udp: u64,
+    /// Of others.
+    pub other: u64,
+}
+
+/// Which flows are exported, by their directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Biflows {
+    /// All.
+    #[default]
+    All,
+    /// Only with packets both ways.
+    TwoWay,
+    /// Only with packets one way.
+    OneWay,
+}
+
+/// What a meter did. `packets = metered + sampled_out + sum(undecoded) + parked`;
+/// `started = exported + too_small + one_way + two_way + held`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Frames taken.
+    pub packets: u64,
+    /// Packets counted in a flow.
+    pub metered: u64,
+    /// Packets passed over by sampling.
+    pub sampled_out: u64,
+    /// Frames not decoded, by [`packet::Error::ALL`].
+    pub undecoded: [u64; packet::Error::ALL.len()],
+    /// Fragments waiting for their first one.
+    pub parked: u64,
+    /// Records begun.
+    pub started: u64,
+    /// Records handed on.
+    pub exported: u64,
+    /// Records kept back by the least size.
+    pub too_small: u64,
+    /// Records kept back for having packets one way.
+    pub one_way: u64,
+    /// Records kept back for having packets both ways.
+    pub two_way: u64,
+    /// Records under way.
+    pub held: u64,
+    /// Of the ended: evicted because the cache was full.
+    pub evicted: u64,
+    /// What the fragment table met.
+    pub fragments: fragment::Counters,
+}
+
+/// The flow cache of one worker.
+#[derive(Debug)]
+pub struct Meter {
+    config: Config,
+    seeds: Seeds,
+    columns: Columns,
+    index: Index,
+    ring: Ring,
+    /// Places used so far, and given back.
+    places: u32,
+    free: Vec<u32>,
+    /// Records by their beginning, kept only where the active timeout cannot wait for the ring.
+    ages: Option<VecDeque<(Nanos, u32, u32)>>,
+    fragments: Fragments,
+    ready: Vec<Packet<'static>>,
+    ended: Ended,
+    counters: Counters,
+    now: Nanos,
+    next_id: u32,
+    skip: u32,
+}
+
+impl Meter {
+    /// An empty cache.
+    pub fn new(config: Config) -> Meter {
+        Meter {
+            seeds: Seeds::new(config.random),
+            columns: Columns::default(),
+            index: Index::with_room_for(config.room.min(config.max_flows as usize)),
+            ring: Ring::new(config.idle),
+            places: 0,
+            free: Vec::new(),
+            ages: (config.active < config.idle || config.by_minute).then(VecDeque::new),
+            fragments: Fragments::default(),
+            ready: Vec::new(),
+            ended: Ended::default(),
+            counters: Counters::default(),
+            now: Nanos(0),
+            next_id: config.first_id,
+            skip: 0,
+            config,
+        }
+    }
+
+    /// Meters frames in order of capture. Ended flows are given to `out` some at a time.
+    #[inline]
+    pub fn frames(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        for batch in frames.chunks(BATCH) {
+            self.batch(batch, out);
+        }
+    }
+
+    fn batch(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        let mut packets: [Option<Packet<'_>>; BATCH] = [None; BATCH];
+        let mut hashes = [0u32; BATCH];
+        self.counters.packets += frames.len() as u64;
+        for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
+            if self.config.sample > 1 && self.sampled_out() {
+                continue;
+            }
+            match decode(frame, &self.config.parts) {
+                Ok(decoded) => {
+                    *hash = decoded.key.hash(&self.seeds);
+                    *packet = Some(decoded);
+                }
+                Err(error) => self.counters.undecoded[error as usize] += 1,
+            }
+        }
+        self.warm(&hashes);
+        for (packet, &hash) in packets.iter().zip(&hashes) {
+            let Some(packet) = packet else { continue };
+            match packet.part {
+                Part::Whole => self.account(packet, hash),
+                _ => self.fragment(packet),
+            }
+            if self.ended.len() >= ENDED {
+                self.hand_on(out);
+            }
+        }
+        self.expire(VISITS);
+        if self.ended.len() >= ENDED {
+            self.hand_on(out);
+        }
+    }
+
+    /// Reads what the batch will touch, each place independently of the others, so that the misses overlap.
+    #[inline]
+    fn warm(&self, hashes: &[u32; BATCH]) {
+        let mut read = 0;
+        for &hash in hashes {
+            read ^= self.index.touch(hash);
+        }
+        for &hash in hashes {
+            if let Some(place) = self.index.guess(hash).filter(|&p| p < self.places) {
+                let base = self.columns.base.at(place);
+                read ^= base.first.0 ^ base.packets[0];
+            }
+        }
+        core::hint::black_box(read);
+    }
+
+    #[inline]
+    fn sampled_out(&mut self) -> bool {
+        self.skip += 1;
+        if self.skip == self.config.sample {
+            self.skip = 0;
+            return false;
+        }
+        self.counters.sampled_out += 1;
+        true
+    }
+
+    #[cold]
+    fn fragment(&mut self, packet: &Packet<'_>) {
+        let mut ready = core::mem::take(&mut self.ready);
+        self.fragments.take(*packet, &mut ready);
+        self.account_all(ready);
+    }
+
+    fn account_all(&mut self, mut ready: Vec<Packet<'static>>) {
+        for packet in ready.drain(..) {
+            self.account(&packet, packet.key.hash(&self.seeds));
+        }
+        self.ready = ready;
+    }
+
+    /// Counts a packet in its flow.
+    #[inline]
+    fn account(&mut self, packet: &Packet<'_>, hash: u32) {
+        self.now = self.now.max(packet.time);
+        self.counters.metered += 1;
+        let columns = &self.columns;
+        let found = self.index.find(hash, |place| columns.base.at(place).key == packet.key);
+        let place = match found {
+            Some(place) => {
+                self.turn_over(place, packet);
+                place
+            }
+            None => self.begin(packet, hash),
+        };
+        self.update(place, packet);
+    }
+
+    /// Ends or cuts what stands at `place` when this packet no longer belongs to it.
+    #[inline]
+    fn turn_over(&mut self, place: u32, packet: &Packet<'_>) {
+        let base = self.columns.base.at(place);
+        if packet.time.since(self.due_from(base)) >= self.config.idle {
+            let reason = if base.state.is(State::CLOSED) { EndReason::Closed } else { EndReason::Idle };
+            self.end(place, reason);
+            self.renew(place, packet);
+        } else if packet.tcp.flags & (flag::SYN | flag::ACK | flag::RST) == flag::SYN && reopens(base, packet) {
+            self.end(place, EndReason::Closed);
+            self.renew(place, packet);
+        } else if base.all_packets() > 0 && self.over_age(base.first, packet.time) {
+            self.cut(place);
+        }
+    }
+
+    #[inline]
+    fn over_age(&self, first: Nanos, now: Nanos) -> bool {
+        const MINUTE: u64 = 60_000_000_000;
+        now.since(first) >= self.config.active || self.config.by_minute && now.0 / MINUTE > first.0 / MINUTE
+    }
+
+    /// The time from which the idle timeout runs; a closed connection's began earlier, so that it ends after its linger.
+    #[inline]
+    fn due_from(&self, base: &Base) -> Nanos {
+        let last = base.last_seen();
+        if base.state.is(State::CLOSED) {
+            Nanos(last.0.saturating_sub(self.config.idle.saturating_sub(self.config.linger)))
+        } else {
+            last
+        }
+    }
+
+    /// Takes a place for a new flow.
+    fn begin(&mut self, packet: &Packet<'_>, hash: u32) -> u32 {
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None if self.places < self.config.max_flows => {
+                self.places += 1;
+                self.places - 1
+            }
+            None => self.evict(),
+        };
+        self.index.insert(hash, place);
+        self.renew(place, packet);
+        self.ring.link(place, packet.time);
+        place
+    }
+
+    /// Makes `place` an empty flow with this packet's key.
+    #[inline]
+    fn renew(&mut self, place: u32, packet: &Packet<'_>) {
+        self.columns.reset(place, self.config.groups);
+        let mut state = State::default();
+        let client = client::by_first(packet);
+        state.set_client(client.direction);
+        if client.sure {
+            state.set(State::SURE);
+        }
+        *self.columns.base.at_mut(place) = Base { key: packet.key, icmp: packet.icmp, state, ..Base::default() };
+    }
+
+    /// Ends the least recently seen flow and gives its place.
+    #[cold]
+    fn evict(&mut self) -> u32 {
+        loop {
+            let columns = &self.columns;
+            let (idle, linger) = (self.config.idle, self.config.linger);
+            let due = |place: u32| due_from(columns.base.at(place), idle, linger);
+            match self.ring.front(due) {
+                Some(Front::Met(place)) => {
+                    let due = due(place);
+                    self.ring.unlink(place);
+                    self.ring.link(place, due);
+                }
+                Some(Front::Stale(place)) => {
+                    self.counters.evicted += 1;
+                    self.remove(place, EndReason::Resources);
+                    if let Some(place) = self.free.pop() {
+                        return place;
+                    }
+                }
+                None => return 0,
+            }
+        }
+    }
+
+    /// Hands the record at `place` on, if it has any packets and nothing keeps it back.
+    fn end(&mut self, place: u32, reason: EndReason) {
+        let base = self.columns.base.at(place);
+        if base.all_packets() == 0 {
+            return;
+        }
+        self.counters.held -= 1;
+        let least = match base.key.protocol() {
+            protocol::TCP => self.config.min_bytes.tcp,
+            protocol::UDP => self.config.min_bytes.udp,
+            _ => self.config.min_bytes.other,
+        };
+        let two_way = base.packets[0] > 0 && base.packets[1] > 0;
+        if base.bytes[0] + base.bytes[1] < least {
+            self.counters.too_small += 1;
+        } else if two_way && self.config.biflows == Biflows::OneWay {
+            self.counters.two_way += 1;
+        } else if !two_way && self.config.biflows == Biflows::TwoWay {
+            self.counters.one_way += 1;
+        } else {
+            self.counters.exported += 1;
+            self.ended.push(&self.columns, place, self.config.groups, reason);
+        }
+    }
+
+    /// Hands the record on and frees its place.
+    fn remove(&mut self, place: u32, reason: EndReason) {
+        self.end(place, reason);
+        let hash = self.columns.base.at(place).key.hash(&self.seeds);
+        self.index.remove(hash, place);
+        self.ring.unlink(place);
+        self.free.push(place);
+    }
+
+    /// Hands the record on; the flow goes on with empty counters.
+    fn cut(&mut self, place: u32) {
+        self.end(place, EndReason::Active);
+        let groups = self.config.groups;
+        let columns = &mut self.columns;
+        let base = columns.base.at_mut(place);
+        let (last, mut state) = (base.last, base.state);
+        state.set(State::CONTINUED);
+        *base = Base { key: base.key, isn: base.isn, icmp: base.icmp, last, state, ..Base::default() };
+        let quality = groups.has(Group::Quality).then(|| *columns.quality.at(place));
+        let windows = groups.has(Group::Windows).then(|| *columns.windows.at(place));
+        let latency = groups.has(Group::Latency).then(|| *columns.latency.at(place));
+        let macs = groups.has(Group::Macs).then(|| *columns.macs.at(place));
+        let labels = groups.has(Group::Labels).then(|| *columns.labels.at(place));
+        columns.reset(place, groups);
+        // What belongs to the connection and not to the record stays.
+        if let Some(mut quality) = quality {
+            quality.reset_counters();
+            *columns.quality.at_mut(place) = quality;
+        }
+        if let Some(mut windows) = windows {
+            windows.reset_counters();
+            *columns.windows.at_mut(place) = windows;
+        }
+        if let Some(latency) = latency {
+            *columns.latency.at_mut(place) = latency;
+        }
+        if let Some(macs) = macs {
+            *columns.macs.at_mut(place) = macs;
+        }
+        if let Some(labels) = labels {
+            *columns.labels.at_mut(place) = labels;
+        }
+    }
+
+    /// Adds a packet to the record at `place`.
+    #[inline]
+    fn update(&mut self, place: u32, packet: &Packet<'_>) {
+        let from = usize::from(packet.direction & 1);
+        let len = if self.config.account_l2 { packet.wire_len } else { packet.ip_len };
+        let base = self.columns.base.at_mut(place);
+        let groups = self.config.groups;
+        if base.all_packets() == 0 {
+            base.first = packet.time;
+            base.state.set_starter(packet.direction);
+            base.id = self.next_id;
+            self.next_id = self.next_id.wrapping_add(1);
+            self.counters.started += 1;
+            self.counters.held += 1;
+            if let Some(ages) = &mut self.ages {
+                ages.push_back((packet.time, place, base.id));
+            }
+        }
+        if !groups.none() {
+            update_groups(&mut self.columns, place, groups, packet, len);
+        }
+        let base = self.columns.base.at_mut(place);
+        if base.packets[from] == 0 {
+            base.tos[from] = packet.tos;
+            if from != base.state.starter() {
+                base.first_answer = packet.time;
+            }
+        }
+        base.first = base.first.min(packet.time);
+        base.last[from] = base.last[from].max(packet.time);
+        base.bytes[from] += u64::from(len);
+        base.packets[from] += 1;
+        let flags = packet.tcp.flags;
+        if flags != 0 {
+            base.tcp_flags[from] |= flags;
+            if flags & (flag::SYN | flag::FIN | flag::RST) != 0 {
+                self.connection(place, packet);
+            }
+        }
+    }
+
+    /// Follows the connection: who opened it, whether it is over.
+    fn connection(&mut self, place: u32, packet: &Packet<'_>) {
+        let base = self.columns.base.at_mut(place);
+        let flags = packet.tcp.flags;
+        if let Some(client) = client::by_handshake(packet) {
+            if !base.state.is(State::SURE) {
+                base.state.set_client(client.direction);
+                base.state.set(State::SURE);
+            }
+            if flags & flag::ACK == 0 && !base.state.is(State::ISN) {
+                base.isn = packet.tcp.seq;
+                base.state.set(State::ISN);
+            }
+        }
+        let over = flags & flag::RST != 0 || flags & flag::FIN != 0 && base.state.fin(packet.direction);
+        if over && !base.state.is(State::CLOSED) {
+            base.state.set(State::CLOSED);
+            let due = due_from(base, self.config.idle, self.config.linger);
+            self.ring.unlink(place);
+            self.ring.link(place, due);
+        }
+    }
+
+    /// Ends what is over its timeout, visiting at most `visits` flows.
+    fn expire(&mut self, visits: usize) {
+        let limit = Nanos(self.now.0.saturating_sub(self.config.idle));
+        for _ in 0..visits {
+            let Some(place) = self.ring.due(limit) else { break };
+            let base = self.columns.base.at(place);
+            let due = self.due_from(base);
+            if self.now.since(due) >= self.config.idle {
+                let reason = if base.state.is(State::CLOSED) { EndReason::Closed } else { EndReason::Idle };
+                self.remove(place, reason);
+            } else {
+                self.ring.unlink(place);
+                self.ring.link(place, due);
+            }
+        }
+        self.expire_by_age(visits);
+    }
+
+    fn expire_by_age(&mut self, visits: usize) {
+        for _ in 0..visits {
+            let Some(&(first, place, id)) = self.ages.as_ref().and_then(|a| a.front()) else { return };
+            let base = self.columns.base.at(place);
+            let stale = base.id != id || base.all_packets() == 0;
+            if !stale && !self.over_age(first, self.now) {
+                break;
+            }
+            if let Some(ages) = &mut self.ages {
+                ages.pop_front();
+            }
+            if !stale {
+                self.cut(place);
+            }
+        }
+        // Records that ended early leave their entry; bounded by clearing when most are such.
+        let held = self.counters.held as usize;
+        let columns = &self.columns;
+        if let Some(ages) = self.ages.as_mut().filter(|a| a.len() > 4096 + 2 * held) {
+            ages.retain(|&(_, place, id)| columns.base.at(place).id == id && columns.base.at(place).all_packets() > 0);
+        }
+    }
+
+    #[inline]
+    fn hand_on(&mut self, out: &mut impl FnMut(&Ended)) {
+        out(&self.ended);
+        self.ended.clear();
+    }
+
+    /// Tells the time when no packets come, and hands on what ended by it. Time never runs backwards.
+    pub fn tick(&mut self, now: Nanos, out: &mut impl FnMut(&Ended)) {
+        self.now = self.now.max(now);
+        let mut ready = core::mem::take(&mut self.ready);
+        self.fragments.expire(self.now, &mut ready);
+        self.account_all(ready);
+        self.expire(1 << 16);
+        if !self.ended.is_empty() {
+            self.hand_on(out);
+        }
+    }
+
+    /// Ends every flow, as at the end of a capture or on a signal.
+    pub fn flush(&mut self, out: &mut impl FnMut(&Ended)) {
+        let mut ready = core::mem::take(&mut self.ready);
+        self.fragments.flush(&mut ready);
+        self.account_all(ready);
+        loop {
+            let columns = &self.columns;
+            let (idle, linger) = (self.config.idle, self.config.linger);
+            let Some(Front::Met(place) | Front::Stale(place)) =
+                self.ring.front(|place| due_from(columns.base.at(place), idle, linger))
+            else {
+                break;
+            };
+            let base = self.columns.base.at(place);
+            let over = self.now.since(self.due_from(base)) >= idle;
+            let reason = match (over, base.state.is(State::CLOSED)) {
+                (_, true) => EndReason::Closed,
+                (true, false) => EndReason::Idle,
+                (false, false) => EndReason::Forced,
+            };
+            self.remove(place, reason);
+            if self.ended.len() >= ENDED {
+                self.hand_on(out);
+            }
+        }
+        if !self.ended.is_empty() {
+            self.hand_on(out);
+        }
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        Counters { fragments: self.fragments.counters(), parked: self.fragments.parked() as u64, ..self.counters }
+    }
+
+    /// Time of the latest packet or tick.
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Bytes taken by flows and their index.
+    pub fn bytes(&self) -> usize {
+        self.columns.bytes() + self.index.bytes() + self.ring.bytes()
+    }
+}
+
+#[inline]
+fn due_from(base: &Base, idle: u64, linger: u64) -> Nanos {
+    let last = base.last_seen();
+    if base.state.is(State::CLOSED) { Nanos(last.0.saturating_sub(idle.saturating_sub(linger))) } else { last }
+}
+
+/// Whether a SYN opens a new connection on the ports of the flow it was found in. The same SYN sent again does not, nor
+/// does one from an end that has not spoken yet (simultaneous open, or overtaken by its answer).
+fn reopens(base: &Base, packet: &Packet<'_>) -> bool {
+    let from = usize::from(packet.direction & 1);
+    if base.state.is(State::CLOSED) {
+        return true;
+    }
+    if base.packets[from] == 0 && !base.state.is(State::CONTINUED) {
+        return false;
+    }
+    let same = base.state.is(State::ISN) && base.state.client() == from && base.isn == packet.tcp.seq;
+    !same
+}
+
+/// Updates the groups that are kept. The base still shows the flow without this packet.
+#[inline(never)]
+fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Packet<'_>, len: u32) {
+    let from = usize::from(packet.direction & 1);
+    let base = columns.base.at(place);
+    let (first, client) = (base.all_packets() == 0, base.state.client());
+    let tcp = packet.key.protocol() == protocol::TCP;
+    if groups.has(Group::Gaps) && base.packets[from] > 0 {
+        columns.gaps.at_mut(place)[from].add(packet.time.since(base.last[from]) / 1000);
+    }
+    if groups.has(Group::Macs) && first {
+        let macs = columns.macs.at_mut(place);
+        if let Some([dst @ .., _, _, _, _, _, _]) =
+            packet.frame.first_chunk::<12>().filter(|_| packet.ethernet && !macs.known)
+            && let Some(src) = packet.frame.get(6..12).and_then(|s| s.first_chunk::<6>())
+        {
+            *macs = Macs { addresses: [*src, *dst], direction: packet.direction, known: true };
+        }
+    }
+    if groups.has(Group::Labels) && first && packet.labels > 0 {
+        let labels = columns.labels.at_mut(place);
+        let stack = packet.frame.get(usize::from(packet.mpls)..).unwrap_or(&[]);
+        *labels = Labels::default();
+        for (entry, bytes) in labels.entries.iter_mut().zip(stack.chunks_exact(4)).take(usize::from(packet.labels)) {
+            entry.copy_from_slice(&bytes[..3]);
+            labels.count += 1;
+        }
+    }
+    if groups.has(Group::Extremes) {
+        update_extremes(columns.extremes.at_mut(place), from, packet, len);
+    }
+    if groups.has(Group::V6) && packet.key.version() == 6 {
+        let v6 = columns.v6.at_mut(place);
+        let h = packet.network();
+        if let Some(&[a, b, c, d, _, _, next]) = h.first_chunk::<7>() {
+            if columns.base.at(place).packets[from] == 0 {
+                v6.flow_label[from] = u32::from_be_bytes([a, b, c, d]) & 0x000f_ffff;
+            }
+            v6.extensions |= flowsonde_wire::net::ipv6::chain(next, h.get(40..).unwrap_or(&[])).seen;
+        }
+    }
+    if groups.has(Group::Sizes) {
+        let class = [128, 256, 512, 1024, 1514].iter().take_while(|&&limit| packet.ip_len > limit).count();
+        columns.sizes.at_mut(place).0[from][class] += 1;
+    }
+    if groups.has(Group::Ttls) {
+        let class = [1, 5, 32, 64, 96, 128, 160, 192, 224].iter().take_while(|&&limit| packet.ttl > limit).count();
+        columns.ttls.at_mut(place).0[from][class] += 1;
+    }
+    if groups.has(Group::Rate) {
+        columns.rate.at_mut(place)[from].add(packet.time.seconds(), len);
+    }
+    if groups.has(Group::Windows) && tcp {
+        columns.windows.at_mut(place).take(packet);
+    }
+    if groups.has(Group::Quality) && tcp {
+        columns.quality.at_mut(place).take(packet);
+    }
+    if groups.has(Group::Latency) {
+        columns.latency.at_mut(place).take(packet, from == client);
+    }
+}
+
+#[inline]
+fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>, len: u32) {
+    let len = len.min(u32::from(u16::MAX)) as u16;
+    e.min_len[from] = e.min_len[from].min(len);
+    e.max_len[from] = e.max_len[from].max(len);
+    e.min_ttl[from] = e.min_ttl[from].min(packet.ttl);
+    e.max_ttl[from] = e.max_ttl[from].max(packet.ttl);
+    if packet.part != Part::Whole {
+        e.fragments[from] = e.fragments[from].saturating_add(1);
+    }
+}

@@ -1,0 +1,4 @@
+//! The network layer.
+
+pub mod ipv4;
+pub mod ipv6;

@@ -1,0 +1,4 @@
+//! The transport layer.
+
+pub mod icmp;
+pub mod tcp;

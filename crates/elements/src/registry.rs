@@ -19,7 +19,7 @@ pub fn groups() -> impl Iterator<Item = (Group, &'static [&'static Element])> {
     TABLES.iter().filter_map(|rows| rows.first().map(|row| (row.group, *rows)))
 }
 
-/// The element of this name, or of an alias; a leading `%` does not matter.
+/// The element of this name: nProbe's, the registry's, a vendor's or an alias. A leading `%` does not matter.
 pub fn by_name(name: &str) -> Option<&'static Element> {
     find(&NAMES, &fold(name))
 }
@@ -48,7 +48,7 @@ pub fn by_ipfix(pen: u32, id: u16) -> Option<&'static Element> {
 pub fn parse(text: &str) -> Result<&'static Element, Unknown> {
     let bare = text.trim().trim_start_matches('%');
     let found = match bare.split_once('.') {
-        _ if !bare.starts_with(|c: char| c.is_ascii_digit()) => by_name(bare).or_else(|| by_ipfix_name(bare)),
+        _ if !bare.starts_with(|c: char| c.is_ascii_digit()) => by_name(bare),
         Some((pen, id)) => pen.parse().ok().zip(id.parse().ok()).and_then(|(pen, id)| by_ipfix(pen, short(pen, id))),
         None => bare.parse().ok().and_then(by_number),
     };
@@ -76,10 +76,10 @@ pub fn suggest(text: &str) -> Option<&'static str> {
     if let Some((.., name)) = nearest {
         return Some(name);
     }
-    let enough = (wanted.len() / 2).max(4);
+    let enough = |name: &str| (wanted.len() / 2).min(name.len()).max(4);
     names()
         .map(|name| (shared_start(&wanted, name), name))
-        .filter(|(shared, _)| *shared >= enough)
+        .filter(|(shared, name)| *shared >= enough(name))
         .max_by_key(|(shared, name)| (*shared, core::cmp::Reverse(name.len())))
         .map(|(_, name)| name)
 }
@@ -109,18 +109,23 @@ static NUMBERS: Index<(u32, u16)> = LazyLock::new(|| {
     sorted(owners.filter_map(|element| element.ipfix_id().map(|id| (id, element))))
 });
 
-/// Where two elements share a name the first of the tables has it, so aliases come last.
+static IPFIX_NAMES: Index<String> = LazyLock::new(|| sorted(ipfix_names().chain(aliases())));
+
+/// nProbe's names, then the registry's, then aliases: where two elements share a name the first has it.
 static NAMES: Index<String> = LazyLock::new(|| {
-    let names = all().map(|element| (fold(element.name), element));
-    sorted(names.chain(all().flat_map(|element| element.aliases.iter().map(move |alias| (fold(alias), element)))))
+    let nprobe = all().filter(|element| Some(element.name) != element.ipfix_name);
+    sorted(nprobe.map(|element| (fold(element.name), element)).chain(ipfix_names()).chain(aliases()))
 });
 
 /// VMware's flowDirection yields to IANA's, as the vendors' tables come last.
-static IPFIX_NAMES: Index<String> = LazyLock::new(|| {
-    let current = || all().filter(|element| element.owns_its_number());
-    let names = current().filter_map(|element| element.ipfix_name.map(|name| (fold(name), element)));
-    sorted(names.chain(current().flat_map(|element| element.aliases.iter().map(move |alias| (fold(alias), element)))))
-});
+fn ipfix_names() -> impl Iterator<Item = (String, &'static Element)> {
+    let owners = all().filter(|element| element.owns_its_number());
+    owners.filter_map(|element| element.ipfix_name.map(|name| (fold(name), element)))
+}
+
+fn aliases() -> impl Iterator<Item = (String, &'static Element)> {
+    all().flat_map(|element| element.aliases.iter().map(move |alias| (fold(alias), element)))
+}
 
 /// Sorted by key, keeping the first element of each.
 fn sorted<K: Ord>(entries: impl Iterator<Item = (K, &'static Element)>) -> Vec<(K, &'static Element)> {

@@ -54,10 +54,6 @@ elements! { Group::Key;
     TCP_SRC_PORT: U16, Iana(182), ipfix "tcpSourcePort";
     /// TCP destination port
     TCP_DST_PORT: U16, Iana(183), ipfix "tcpDestinationPort";
-    /// Source IPv4 after translation
-    POST_NAT_SRC_IPV4_ADDR: Ipv4, Iana(225), ipfix "postNATSourceIPv4Address";
-    /// Destination IPv4 after translation
-    POST_NAT_DST_IPV4_ADDR: Ipv4, Iana(226), ipfix "postNATDestinationIPv4Address";
     /// 1 initiator, 2 reverse initiator
     BIFLOW_DIRECTION: U8, Iana(239), ipfix "biflowDirection", aliases &["biflow_direction"];
     /// Outer QinQ tag, source side

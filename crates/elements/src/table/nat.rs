@@ -3,6 +3,10 @@
 use super::elements;
 
 elements! { Group::Nat;
+    /// Source IPv4 after translation
+    POST_NAT_SRC_IPV4_ADDR: Ipv4, Iana(225), ipfix "postNATSourceIPv4Address";
+    /// Destination IPv4 after translation
+    POST_NAT_DST_IPV4_ADDR: Ipv4, Iana(226), ipfix "postNATDestinationIPv4Address";
     /// Source port after translation
     POST_NAPT_SRC_TRANSPORT_PORT: U16, Iana(227), ipfix "postNAPTSourceTransportPort", aliases &["POST_NAT_SRC_TRANSPORT_PORT"];
     /// Destination port after translation

@@ -10,13 +10,13 @@ elements! { Group::Behaviour;
     /// Per-second byte series destination to source
     DST_TO_SRC_SECOND_BYTES: List(8), Ntop(473);
     // nProbe 9.2's changelog speaks of 8-bit elements instead.
-    /// Payload-length histogram, six classes (see behaviour.md)
+    /// Payload-length histogram, six classes
     SEQ_PLEN: FixedText(47), Ntop(502);
     /// Byte entropy source to destination times 1000
     ENTROPY_CLIENT_BYTES: U32, Ntop(503);
     /// Byte entropy destination to source times 1000
     ENTROPY_SERVER_BYTES: U32, Ntop(504);
-    /// Inter-arrival-time histogram, six classes (see behaviour.md)
+    /// Inter-arrival-time histogram, six classes
     SEQ_TDIFF: FixedText(47), Ntop(505);
     /// One-byte hash of the payload-length histogram
     SEQ_PLEN_HASH: U8, Ntop(506);

@@ -47,8 +47,7 @@ pub(super) static DEFAULT: &[&Element] = &[
     &SRC_VLAN,
 ];
 
-/// What nProbe 10.1 printed in December 2022 for a probe: older than today's list, but every field of it is one
-/// ntopng reads.
+/// What nProbe 10.1 printed for a probe in December 2022, the last list known in full.
 static NTOPNG_PROBE: &[&Element] = &[
     &IN_SRC_MAC,
     &OUT_DST_MAC,

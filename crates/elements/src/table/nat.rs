@@ -8,9 +8,11 @@ elements! { Group::Nat;
     /// Destination IPv4 after translation
     POST_NAT_DST_IPV4_ADDR: Ipv4, Iana(226), ipfix "postNATDestinationIPv4Address";
     /// Source port after translation
-    POST_NAPT_SRC_TRANSPORT_PORT: U16, Iana(227), ipfix "postNAPTSourceTransportPort", aliases &["POST_NAT_SRC_TRANSPORT_PORT"];
+    POST_NAPT_SRC_TRANSPORT_PORT: U16, Iana(227), ipfix "postNAPTSourceTransportPort",
+        aliases &["POST_NAT_SRC_TRANSPORT_PORT"];
     /// Destination port after translation
-    POST_NAPT_DST_TRANSPORT_PORT: U16, Iana(228), ipfix "postNAPTDestinationTransportPort", aliases &["POST_NAT_DST_TRANSPORT_PORT"];
+    POST_NAPT_DST_TRANSPORT_PORT: U16, Iana(228), ipfix "postNAPTDestinationTransportPort",
+        aliases &["POST_NAT_DST_TRANSPORT_PORT"];
     /// 1 private realm, 2 public realm
     NAT_ORIGINATING_ADDRESS_REALM: U8, Iana(229), ipfix "natOriginatingAddressRealm";
     /// NAT event code

@@ -29,7 +29,8 @@ elements! { Group::Routing;
     /// Next-hop router IPv6 address
     IPV6_NEXT_HOP: Ipv6, Iana(62), ipfix "ipNextHopIPv6Address";
     /// BGP next hop IPv6 address (name misspelt in ntopng)
-    BPG_IPV6_NEXT_HOP: Ipv6, Iana(63), ipfix "bgpNextHopIPv6Address", aliases &["BGP_IPV6_NEXT_HOP", "IPV6_BGP_NEXT_HOP"];
+    BPG_IPV6_NEXT_HOP: Ipv6, Iana(63), ipfix "bgpNextHopIPv6Address",
+        aliases &["BGP_IPV6_NEXT_HOP", "IPV6_BGP_NEXT_HOP"];
     // nProbe's guide swaps the IPFIX names of 128 and 129.
     /// Next adjacent AS on the BGP path
     BGP_NEXT_ADJACENT_ASN: U32, Iana(128), ipfix "bgpNextAdjacentAsNumber";

@@ -82,8 +82,8 @@ impl Element {
     /// How to read a field of this element which a template declares `length` bytes long.
     ///
     /// nProbe calls some elements numbers which are texts or octets in the registry (95, 104, 300). A field of
-    /// nProbe's own length is read nProbe's way, any other the registry's way. The length of a text or of octets is the field's, whatever
-    /// the kind says.
+    /// nProbe's own length is read nProbe's way, any other the registry's way. The length of a text or of octets is the
+    /// field's, whatever the kind says.
     pub const fn kind_of(&self, length: u16) -> Kind {
         if self.kind.is_number() && !self.wire.is_number() && length != self.v9_length() {
             self.wire

@@ -1,0 +1,8 @@
+//! IMAP.
+
+use super::elements;
+
+elements! { Group::Imap;
+    /// IMAP login name
+    IMAP_LOGIN: Text(64), Ntop(260);
+}

@@ -8,4 +8,6 @@
 //! speed.
 
 pub mod decode;
+pub mod encode;
+pub mod fill;
 pub mod meter;

@@ -1,3 +1,4 @@
 //! The two ends: where packets come from ([`source`]) and where records go ([`sink`]).
 
+pub mod sink;
 pub mod source;

@@ -41,7 +41,6 @@ type Id = (Key, u8, u32);
 
 #[derive(Debug, Default)]
 struct Datagram {
-    since: Nanos,
     ports: Option<Ports>,
     parked: Vec<Packet<'static>>,
     ranges: Vec<(u32, u32)>,
@@ -96,7 +95,7 @@ impl Fragments {
                 self.give_up_oldest(ready);
             }
             self.order.push_back((packet.time, id));
-            self.datagrams.insert(id, Datagram { since: packet.time, ..Datagram::default() });
+            self.datagrams.insert(id, Datagram::default());
         }
         let Some(datagram) = self.datagrams.get_mut(&id) else { return };
         if datagram.cover(&fragment) {

@@ -302,6 +302,7 @@ macro_rules! groups {
                 Some(View {
                     base,
                     side: base.state.client(),
+                    alone: false,
                     $($field: self.$field.get(i),)*
                 })
             }
@@ -314,6 +315,8 @@ macro_rules! groups {
             pub base: &'a Base,
             /// Direction whose sender is the record's SRC side.
             pub side: usize,
+            /// The record tells of one direction only, SRC to DST.
+            pub alone: bool,
             $($(#[$doc])* pub $field: Option<&'a $state>,)*
         }
     };
@@ -363,16 +366,23 @@ impl Ended {
 }
 
 impl View<'_> {
-    /// The same flow seen from the other side.
+    /// Direction of the record's SRC side, as `side`.
     #[inline]
-    pub fn turned(self) -> Self {
-        View { side: self.side ^ 1, ..self }
+    pub fn side(&self) -> usize {
+        self.side & 1
     }
 
     /// Direction of the record's DST side.
     #[inline]
     pub fn other(&self) -> usize {
-        self.side ^ 1
+        self.side & 1 ^ 1
+    }
+
+    /// The flow as records of one direction each: the client's, then the server's, where they have packets.
+    #[inline]
+    pub fn halves(self) -> impl Iterator<Item = Self> {
+        let halves = [View { alone: true, ..self }, View { alone: true, side: self.other(), ..self }];
+        halves.into_iter().filter(|half| half.base.packets[half.side()] > 0)
     }
 }
 

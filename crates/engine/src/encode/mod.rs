@@ -1,0 +1,90 @@
+//! From ended flows to messages of an export format.
+
+use crate::fill::Env;
+use crate::meter::View;
+
+/// An export format at work, for one receiver: what it was told (templates, sequence numbers) is its state.
+pub trait Encode: Send {
+    /// Adds a flow's record or records. Whole messages are appended to `out` as they fill.
+    fn encode(&mut self, flow: &View<'_>, env: &Env, out: &mut Messages);
+
+    /// Called now and then with the time in `env`: what waited too long is finished, what must be repeated is repeated.
+    fn tick(&mut self, env: &Env, out: &mut Messages);
+
+    /// Finishes what has begun.
+    fn flush(&mut self, env: &Env, out: &mut Messages);
+
+    /// The receiver is a new session (a TCP connection made again): templates are due, sequence numbers begin anew.
+    fn restart(&mut self) {}
+
+    /// What became of the flows taken.
+    fn counters(&self) -> Counters;
+}
+
+/// What an encoder did. `flows = encoded + sum(lost)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Flows taken.
+    pub flows: u64,
+    /// Flows that became records.
+    pub encoded: u64,
+    /// Records written, one or two a flow.
+    pub records: u64,
+    /// Records in messages not finished yet.
+    pub pending: u64,
+    /// Flows the format cannot tell: an IPv6 flow in NetFlow v5.
+    pub v5_ipv6: u64,
+}
+
+/// Finished messages, one behind the other, with the number of flow records in each.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    ends: Vec<(usize, u32)>,
+}
+
+impl Messages {
+    /// Where a message's bytes are appended before [`Messages::finish`].
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Ends the message that was appended, which holds `records` flow records.
+    #[inline]
+    pub fn finish(&mut self, records: u32) {
+        self.ends.push((self.bytes.len(), records));
+    }
+
+    /// Every message, with its number of flow records.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        let starts = core::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, (end, records))| (self.bytes.get(start..*end).unwrap_or(&[]), *records))
+    }
+
+    /// All bytes of all messages.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many messages.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Flow records in all messages.
+    pub fn records(&self) -> u64 {
+        self.ends.iter().map(|(_, records)| u64::from(*records)).sum()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Forgets all; keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}

@@ -1,0 +1,158 @@
+//! What a record tells about the probe itself rather than the flow.
+
+use flowsonde_elements::table::*;
+use flowsonde_wire::Nanos;
+
+use super::quality::mac;
+use super::{Fill, Row, forward};
+use crate::meter::key::Network;
+use crate::meter::{Group, View};
+
+/// The probe, as far as records speak of it.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// When the probe began to meter: the zero of sysUptime.
+    pub boot: Nanos,
+    /// Time of export: the latest packet, or the clock when live.
+    pub now: Nanos,
+    /// One packet in this many was metered; counters are multiplied by it.
+    pub sample: u32,
+    /// Interface indexes (`-u`, `-Q`, `-1`).
+    pub interfaces: InterfaceIds,
+    /// Own networks (`-L`).
+    pub local: Vec<Network>,
+    /// Tell the direction of a flow by the own networks (`-r`).
+    pub local_direction: bool,
+    /// Active timeout in seconds.
+    pub active_seconds: u32,
+    /// Idle timeout in seconds.
+    pub idle_seconds: u32,
+    /// Engine type and id (`-E`).
+    pub engine: (u8, u8),
+    /// The probe's own address.
+    pub address: [u8; 4],
+    /// Name of the interface or capture.
+    pub interface_name: String,
+    /// Totals over all records so far: bytes, packets and records exported.
+    pub exported: [u64; 3],
+}
+
+impl Default for Env {
+    fn default() -> Self {
+        Env {
+            boot: Nanos(0),
+            now: Nanos(0),
+            sample: 1,
+            interfaces: InterfaceIds::default(),
+            local: Vec::new(),
+            local_direction: false,
+            active_seconds: 120,
+            idle_seconds: 30,
+            engine: (0, 0),
+            address: [127, 0, 0, 1],
+            interface_name: String::new(),
+            exported: [0; 3],
+        }
+    }
+}
+
+impl Env {
+    /// A counter made up for sampling; saturates.
+    #[inline]
+    pub fn scaled(&self, counter: u64) -> u64 {
+        counter.saturating_mul(u64::from(self.sample))
+    }
+
+    /// Milliseconds from the probe's start to `time`, as NetFlow's sysUptime counts.
+    #[inline]
+    pub fn uptime_ms(&self, time: Nanos) -> u32 {
+        (time.since(self.boot) / 1_000_000) as u32
+    }
+}
+
+/// How a record's interface indexes are told.
+#[derive(Clone, Debug, Default)]
+pub struct InterfaceIds {
+    /// Ingress (`-u`); `None` is the last two bytes of the sender's MAC address.
+    pub input: Option<u32>,
+    /// Egress (`-Q`); `None` is the last two bytes of the receiver's MAC address.
+    pub output: Option<u32>,
+    /// MAC addresses and networks that have an index of their own (`-1`); the first that fits counts.
+    pub rules: Vec<(InterfaceRule, u32)>,
+}
+
+/// What a `-1` entry compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterfaceRule {
+    /// The MAC address of that side.
+    Mac([u8; 6]),
+    /// The IP address of that side.
+    Network(Network),
+}
+
+impl InterfaceIds {
+    /// The state it needs.
+    pub fn group(&self) -> Group {
+        let by_mac = self.rules.iter().any(|(rule, _)| matches!(rule, InterfaceRule::Mac(_)));
+        if by_mac || self.input.is_none() || self.output.is_none() { Group::Macs } else { Group::Base }
+    }
+
+    fn of(&self, v: &View<'_>, direction: usize, fixed: Option<u32>) -> u32 {
+        let key = &v.base.key;
+        let end = if direction == 0 { key.first() } else { key.second() };
+        for (rule, id) in &self.rules {
+            let fits = match rule {
+                InterfaceRule::Mac(address) => mac(v, direction) == *address,
+                InterfaceRule::Network(network) => network.holds(end, key.version()),
+            };
+            if fits {
+                return *id;
+            }
+        }
+        fixed.unwrap_or_else(|| {
+            let [.., a, b] = mac(v, direction);
+            u32::from(u16::from_be_bytes([a, b]))
+        })
+    }
+}
+
+/// 0 when the record's source is elsewhere (it came in), 1 when it is one of ours (it went out).
+fn direction(v: &View<'_>, e: &Env) -> u64 {
+    let key = &v.base.key;
+    let source = if v.side() == 0 { key.first() } else { key.second() };
+    u64::from(e.local_direction && e.local.iter().any(|n| n.holds(source, key.version())))
+}
+
+fn mask(v: &View<'_>, e: &Env, direction: usize, version: u8) -> u64 {
+    let key = &v.base.key;
+    if key.version() != version {
+        return 0;
+    }
+    let end = if direction == 0 { key.first() } else { key.second() };
+    e.local.iter().filter(|n| n.holds(end, version)).map(|n| u64::from(n.prefix())).max().unwrap_or(0)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    forward(&INPUT_SNMP, Group::Base, Fill::Number(|v, e| e.interfaces.of(v, v.side(), e.interfaces.input).into())),
+    forward(&OUTPUT_SNMP, Group::Base, Fill::Number(|v, e| e.interfaces.of(v, v.other(), e.interfaces.output).into())),
+    forward(&DIRECTION, Group::Base, Fill::Number(direction)),
+    // The prefix of the own network (-L) an address lies in; 0 for others, as a probe has no routing table.
+    forward(&IPV4_SRC_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.side(), 4))),
+    forward(&IPV4_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 4))),
+    forward(&IPV6_SRC_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.side(), 6))),
+    forward(&IPV6_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 6))),
+    forward(&SAMPLING_INTERVAL, Group::Base, Fill::Number(|_, e| e.sample.into())),
+    forward(&SAMPLING_ALGORITHM, Group::Base, Fill::Number(|_, e| u64::from(e.sample > 1))),
+    forward(&FLOW_ACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.active_seconds.into())),
+    forward(&FLOW_INACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.idle_seconds.into())),
+    forward(&ENGINE_TYPE, Group::Base, Fill::Number(|_, e| e.engine.0.into())),
+    forward(&ENGINE_ID, Group::Base, Fill::Number(|_, e| e.engine.1.into())),
+    forward(&TOTAL_BYTES_EXP, Group::Base, Fill::Number(|_, e| e.exported[0])),
+    forward(&TOTAL_PKTS_EXP, Group::Base, Fill::Number(|_, e| e.exported[1])),
+    forward(&TOTAL_FLOWS_EXP, Group::Base, Fill::Number(|_, e| e.exported[2])),
+    forward(&FLOW_EXPORT_TIME, Group::Base, Fill::Number(|_, e| e.now.seconds())),
+    forward(&FLOW_SOURCE, Group::Base, Fill::Number(|_, _| 0)),
+    forward(&EXPORTER_IPV4_ADDRESS, Group::Base, Fill::Ipv4(|_, e| e.address)),
+    forward(&NPROBE_IPV4_ADDRESS, Group::Base, Fill::Ipv4(|_, e| e.address)),
+    forward(&INTERFACE_NAME, Group::Base, Fill::Text(|_, e| &e.interface_name)),
+];

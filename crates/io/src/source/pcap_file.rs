@@ -125,7 +125,7 @@ impl CaptureFile {
                             true
                         }
                         Err(pcap::Fault::Short(_)) => false,
-                        Err(fault) => return Err(self.unreadable(&fault)),
+                        Err(fault) => return Err(self.unreadable(fault)),
                     }
                 } else if *magic == pcapng::SECTION {
                     let mut section = pcapng::Section::new();
@@ -136,7 +136,7 @@ impl CaptureFile {
                             true
                         }
                         Err(pcapng::Fault::Short(_)) => false,
-                        Err(fault) => return Err(self.unreadable(&fault)),
+                        Err(fault) => return Err(self.unreadable(fault)),
                     }
                 } else {
                     return Err(self.unreadable(remedy(magic)));

@@ -38,4 +38,16 @@ impl Order {
             Order::Little => u64::from_le_bytes(bytes),
         })
     }
+
+    /// Four times four bytes.
+    #[inline]
+    pub fn words(self, bytes: [u8; 16]) -> [u32; 4] {
+        let wide = u128::from_le_bytes(bytes);
+        let word = |n: u32| (wide >> (32 * n)) as u32;
+        let words = [word(0), word(1), word(2), word(3)];
+        match self {
+            Order::Big => words.map(u32::swap_bytes),
+            Order::Little => words,
+        }
+    }
 }

@@ -89,10 +89,8 @@ impl Header {
     #[inline]
     pub fn record<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Frame<'a>, Fault> {
         let mut ahead = *cursor;
-        let seconds = self.order.u32(&mut ahead, "record seconds")?;
-        let fraction = self.order.u32(&mut ahead, "record fraction")?;
-        let mut captured = self.order.u32(&mut ahead, "captured length")?;
-        let mut wire = self.order.u32(&mut ahead, "wire length")?;
+        // One check for the four: this is the hottest read there is.
+        let [seconds, fraction, mut captured, mut wire] = self.order.words(ahead.array("record header")?);
         // Writers of 2.3 and before had the two lengths either way round.
         if captured > wire && self.swapped() {
             (captured, wire) = (wire, captured);

@@ -180,10 +180,7 @@ impl Section {
 
     #[inline]
     fn packet<'a>(&mut self, mut body: Cursor<'a>, interface: u32) -> Result<Block<'a>, Short> {
-        let high = self.order.u32(&mut body, "timestamp")?;
-        let low = self.order.u32(&mut body, "timestamp")?;
-        let captured = self.order.u32(&mut body, "captured length")?;
-        let wire = self.order.u32(&mut body, "wire length")?;
+        let [high, low, captured, wire] = self.order.words(body.array("packet times and lengths")?);
         let bytes = body.take(captured as usize, "captured bytes")?;
         let Some(interface) = self.interfaces.get(interface as usize) else { return Ok(Block::Orphan) };
         let time = interface.time(u64::from(high) << 32 | u64::from(low));

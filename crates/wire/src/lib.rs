@@ -3,6 +3,7 @@
 //! Pure functions over slices. Every reader goes through [`Cursor`], the one bounds-checked reader; views borrow the
 //! bytes they look at. Nothing here knows a clock, a socket, or what a flow is.
 
+pub mod capture;
 pub mod cursor;
 pub mod frame;
 pub mod link;

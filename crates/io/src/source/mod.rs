@@ -1,11 +1,18 @@
 //! Where packets come from.
 
+pub mod filter;
+mod kernel;
+pub mod pcap_file;
+mod window;
+
 use flowsonde_wire::Frame;
+
+pub use pcap_file::CaptureFile;
 
 /// What one [`Source::poll`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// This many frames were handed on.
+    /// This many frames were handed on; none when all that was looked at was filtered or no packet.
     Frames(usize),
     /// Nothing arrived in time; more may come. Live sources only.
     Idle,
@@ -21,6 +28,16 @@ pub trait Source {
 
     /// What the source itself saw and lost, since it was opened.
     fn counters(&mut self) -> Counters;
+
+    /// What the user should know and has not been told yet; to be asked for at the end, and now and then before.
+    fn warning(&mut self) -> Option<String> {
+        None
+    }
+
+    /// How far it is and how far it goes, in bytes on disk; `None` when there is no end to it.
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// Most frames handed on in one call.
@@ -35,7 +52,8 @@ pub struct Counters {
     pub kernel_drops: u64,
     /// Turned away by the `-f` filter in this program (a kernel filter's are never seen).
     pub filtered: u64,
-    /// Records cut off by the end of a capture file.
+    /// Records of a capture file that cannot be read: cut off by its end, broken, or of an interface it does not
+    /// describe.
     pub cut: u64,
 }
 

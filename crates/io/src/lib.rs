@@ -1,4 +1,5 @@
 //! The two ends: where packets come from ([`source`]) and where records go ([`sink`]).
 
+pub mod memory;
 pub mod sink;
 pub mod source;

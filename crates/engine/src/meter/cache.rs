@@ -15,7 +15,7 @@ use flowsonde_wire::transport::tcp::flag;
 use flowsonde_wire::{Frame, Nanos};
 
 use super::client;
-use super::expiry::{Front, Ring};
+use super::expiry::{Entry, Ring};
 use super::flow::{Base, Columns, EndReason, Ended, Extremes, Group, Groups, Labels, Macs, State};
 use super::index::Index;
 use super::key::{KeyParts, Seeds};
@@ -28,6 +28,10 @@ pub const BATCH: usize = 32;
 const ENDED: usize = 128;
 /// Flows visited for their timeout, a batch: more than a batch can begin, so that expiry catches up.
 const VISITS: usize = 2 * BATCH;
+/// Of those, visited at once, so that their cache misses overlap.
+const GROUP: usize = 16;
+/// Entries of ended flows the ring may hold besides as many as there are flows.
+const SLACK: usize = 1 << 16;
 
 /// How to meter. Durations are in nanoseconds.
 #[derive(Clone, Debug)]
@@ -232,7 +236,7 @@ impl Meter {
             read ^= self.index.touch(hash);
         }
         for &hash in hashes {
-            if let Some(place) = self.index.guess(hash).filter(|&p| p < self.places) {
+            if let Some(place) = self.index.find(hash, |_| true) {
                 let base = self.columns.base.at(place);
                 read ^= base.first.0 ^ base.packets[0];
             }
@@ -327,7 +331,6 @@ impl Meter {
         };
         self.index.insert(hash, place);
         self.renew(place, packet);
-        self.ring.link(place, packet.time);
         place
     }
 
@@ -341,32 +344,30 @@ impl Meter {
         if client.sure {
             state.set(State::SURE);
         }
-        *self.columns.base.at_mut(place) = Base { key: packet.key, icmp: packet.icmp, state, ..Base::default() };
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        *self.columns.base.at_mut(place) = Base { key: packet.key, icmp: packet.icmp, id, state, ..Base::default() };
+        self.ring.queue(place, id, packet.time);
     }
 
     /// Ends the least recently seen flow and gives its place.
     #[cold]
     fn evict(&mut self) -> u32 {
-        loop {
-            let columns = &self.columns;
-            let (idle, linger) = (self.config.idle, self.config.linger);
-            let due = |place: u32| due_from(columns.base.at(place), idle, linger);
-            match self.ring.front(due) {
-                Some(Front::Met(place)) => {
-                    let due = due(place);
-                    self.ring.unlink(place);
-                    self.ring.link(place, due);
-                }
-                Some(Front::Stale(place)) => {
-                    self.counters.evicted += 1;
-                    self.remove(place, EndReason::Resources);
-                    if let Some(place) = self.free.pop() {
-                        return place;
-                    }
-                }
-                None => return 0,
+        while let Some(entry) = self.ring.front() {
+            let base = self.columns.base.at(entry.place);
+            if !entry.is(base.id) {
+                continue;
             }
+            let due = self.due_from(base);
+            if entry.still(due) {
+                self.counters.evicted += 1;
+                self.remove(entry.place, base.key.hash(&self.seeds), EndReason::Resources);
+                break;
+            }
+            self.ring.queue(entry.place, base.id, due);
         }
+        // Every flow has its entry, so one was found.
+        self.free.pop().unwrap_or(0)
     }
 
     /// Hands the record at `place` on, if it has any packets and nothing keeps it back.
@@ -395,11 +396,11 @@ impl Meter {
     }
 
     /// Hands the record on and frees its place.
-    fn remove(&mut self, place: u32, reason: EndReason) {
+    fn remove(&mut self, place: u32, hash: u32, reason: EndReason) {
         self.end(place, reason);
-        let hash = self.columns.base.at(place).key.hash(&self.seeds);
         self.index.remove(hash, place);
-        self.ring.unlink(place);
+        // Its number goes, so that no entry of the ring is taken for the place's next flow.
+        self.columns.base.at_mut(place).id = self.next_id.wrapping_sub(1 << 15);
         self.free.push(place);
     }
 
@@ -411,7 +412,7 @@ impl Meter {
         let base = columns.base.at_mut(place);
         let (last, mut state) = (base.last, base.state);
         state.set(State::CONTINUED);
-        *base = Base { key: base.key, isn: base.isn, icmp: base.icmp, last, state, ..Base::default() };
+        *base = Base { key: base.key, isn: base.isn, id: base.id, icmp: base.icmp, last, state, ..Base::default() };
         let quality = groups.has(Group::Quality).then(|| *columns.quality.at(place));
         let windows = groups.has(Group::Windows).then(|| *columns.windows.at(place));
         let latency = groups.has(Group::Latency).then(|| *columns.latency.at(place));
@@ -448,8 +449,6 @@ impl Meter {
         if base.all_packets() == 0 {
             base.first = packet.time;
             base.state.set_starter(packet.direction);
-            base.id = self.next_id;
-            self.next_id = self.next_id.wrapping_add(1);
             self.counters.started += 1;
             self.counters.held += 1;
             if let Some(ages) = &mut self.ages {
@@ -496,50 +495,75 @@ impl Meter {
         let over = flags & flag::RST != 0 || flags & flag::FIN != 0 && base.state.fin(packet.direction);
         if over && !base.state.is(State::CLOSED) {
             base.state.set(State::CLOSED);
-            let due = due_from(base, self.config.idle, self.config.linger);
-            self.ring.unlink(place);
-            self.ring.link(place, due);
+            let id = base.id;
+            let due = self.due_from(self.columns.base.at(place));
+            self.ring.queue(place, id, due);
         }
     }
 
     /// Ends what is over its timeout, visiting at most `visits` flows.
     fn expire(&mut self, visits: usize) {
         let limit = Nanos(self.now.0.saturating_sub(self.config.idle));
-        for _ in 0..visits {
-            let Some(place) = self.ring.due(limit) else { break };
-            let base = self.columns.base.at(place);
+        for _ in 0..visits.div_ceil(GROUP) {
+            let mut group = [None; GROUP];
+            for (slot, &entry) in group.iter_mut().zip(self.ring.due(limit)) {
+                *slot = Some(entry);
+            }
+            let n = group.iter().flatten().count();
+            if n == 0 {
+                break;
+            }
+            self.ring.pass(n);
+            self.visit(&group);
+        }
+        self.expire_by_age(visits);
+        if self.ring.len() > SLACK + 2 * self.places as usize {
+            let columns = &self.columns;
+            self.ring.retain(|entry| entry.is(columns.base.at(entry.place).id));
+        }
+    }
+
+    /// Ends or queues again what these entries stand for. First everything is read that will be touched.
+    fn visit(&mut self, group: &[Option<Entry>; GROUP]) {
+        let mut hashes = [0; GROUP];
+        for (hash, entry) in hashes.iter_mut().zip(group.iter().flatten()) {
+            *hash = self.columns.base.at(entry.place).key.hash(&self.seeds);
+        }
+        core::hint::black_box(hashes.iter().fold(0, |read, &hash| read ^ self.index.touch(hash)));
+        for (&hash, entry) in hashes.iter().zip(group.iter().flatten()) {
+            let base = self.columns.base.at(entry.place);
+            if !entry.is(base.id) {
+                continue;
+            }
             let due = self.due_from(base);
             if self.now.since(due) >= self.config.idle {
                 let reason = if base.state.is(State::CLOSED) { EndReason::Closed } else { EndReason::Idle };
-                self.remove(place, reason);
+                self.remove(entry.place, hash, reason);
             } else {
-                self.ring.unlink(place);
-                self.ring.link(place, due);
+                self.ring.queue(entry.place, base.id, due);
             }
         }
-        self.expire_by_age(visits);
     }
 
+    /// Cuts what is over the active timeout, where that cannot wait for a flow's next packet or visit.
     fn expire_by_age(&mut self, visits: usize) {
         for _ in 0..visits {
-            let Some(&(first, place, id)) = self.ages.as_ref().and_then(|a| a.front()) else { return };
-            let base = self.columns.base.at(place);
-            let stale = base.id != id || base.all_packets() == 0;
-            if !stale && !self.over_age(first, self.now) {
+            let Some(&(first, place, id)) = self.ages.as_ref().and_then(|ages| ages.front()) else { return };
+            let current = begun_at(self.columns.base.at(place), first, id);
+            if current && !self.over_age(first, self.now) {
                 break;
             }
             if let Some(ages) = &mut self.ages {
                 ages.pop_front();
             }
-            if !stale {
+            if current {
                 self.cut(place);
             }
         }
-        // Records that ended early leave their entry; bounded by clearing when most are such.
-        let held = self.counters.held as usize;
+        // Records that ended early leave their entry behind.
         let columns = &self.columns;
-        if let Some(ages) = self.ages.as_mut().filter(|a| a.len() > 4096 + 2 * held) {
-            ages.retain(|&(_, place, id)| columns.base.at(place).id == id && columns.base.at(place).all_packets() > 0);
+        if let Some(ages) = self.ages.as_mut().filter(|ages| ages.len() > SLACK + 2 * self.places as usize) {
+            ages.retain(|&(first, place, id)| begun_at(columns.base.at(place), first, id));
         }
     }
 
@@ -566,22 +590,18 @@ impl Meter {
         let mut ready = core::mem::take(&mut self.ready);
         self.fragments.flush(&mut ready);
         self.account_all(ready);
-        loop {
-            let columns = &self.columns;
-            let (idle, linger) = (self.config.idle, self.config.linger);
-            let Some(Front::Met(place) | Front::Stale(place)) =
-                self.ring.front(|place| due_from(columns.base.at(place), idle, linger))
-            else {
-                break;
-            };
-            let base = self.columns.base.at(place);
-            let over = self.now.since(self.due_from(base)) >= idle;
-            let reason = match (over, base.state.is(State::CLOSED)) {
-                (_, true) => EndReason::Closed,
-                (true, false) => EndReason::Idle,
+        while let Some(entry) = self.ring.front() {
+            let base = self.columns.base.at(entry.place);
+            if !entry.is(base.id) {
+                continue;
+            }
+            let over = self.now.since(self.due_from(base)) >= self.config.idle;
+            let reason = match (base.state.is(State::CLOSED), over) {
+                (true, _) => EndReason::Closed,
+                (false, true) => EndReason::Idle,
                 (false, false) => EndReason::Forced,
             };
-            self.remove(place, reason);
+            self.remove(entry.place, base.key.hash(&self.seeds), reason);
             if self.ended.len() >= ENDED {
                 self.hand_on(out);
             }
@@ -607,10 +627,9 @@ impl Meter {
     }
 }
 
-#[inline]
-fn due_from(base: &Base, idle: u64, linger: u64) -> Nanos {
-    let last = base.last_seen();
-    if base.state.is(State::CLOSED) { Nanos(last.0.saturating_sub(idle.saturating_sub(linger))) } else { last }
+/// Whether the record that began at `first` is still under way.
+fn begun_at(base: &Base, first: Nanos, id: u32) -> bool {
+    base.id == id && base.first == first && base.all_packets() > 0
 }
 
 /// Whether a SYN opens a new connection on the ports of the flow it was found in. The same SYN sent again does not, nor

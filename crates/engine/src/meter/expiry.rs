@@ -1,45 +1,52 @@
-//! Which flow was not seen for longest: a ring of lists, one a tick, in order of the last packet.
+//! Which flow was not seen for longest: a ring of queues, one a tick, in order of the last packet.
 //!
-//! A packet does not touch the ring. A flow stands where it stood when it was last visited; when its place comes up, it
-//! is moved to where its last packet belongs, or it has expired. So a flow costs one visit an idle timeout, however many
-//! packets it has, and the front of the ring is the least recently seen flow (to one tick, the idle timeout / 32,768, and
-//! within a tick by second chance).
+//! A packet does not touch the ring. A flow stands where it stood when it was last visited; when its turn comes up, it is
+//! queued again where its last packet belongs, or it has expired. So a flow costs one visit an idle timeout, however many
+//! packets it has, and the front of the ring is the least recently seen flow: to one tick, which is the idle timeout /
+//! 2,048, and within a tick by second chance.
+//!
+//! Entries are not taken out when a flow ends early; they are told by its number and passed over. The queues are arrays,
+//! so that the flows to be visited next are known, and can be fetched, before their turn.
 
 use flowsonde_wire::Nanos;
 
-use super::slab::Slab;
+const SLOTS: u64 = 1 << 12;
 
-const NONE: u32 = u32::MAX;
-const SLOTS: u64 = 1 << 16;
-
-/// A flow's neighbours within its slot, and its stamp when it was put there.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    prev: u32,
-    next: u32,
-    slot: u16,
-    /// Some bits of the last packet's time, to see that the flow was met since.
+/// A flow that stands in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the cache.
+    pub place: u32,
+    /// Low bits of its number: another flow may have its place by now.
+    id: u16,
+    /// Some bits of the time it was queued under, to see that it was met since.
     stamp: u16,
+}
+
+impl Entry {
+    /// True when the place still holds the flow that was queued.
+    #[inline]
+    pub fn is(&self, id: u32) -> bool {
+        self.id == id as u16
+    }
+
+    /// True when the flow was not met since it was queued.
+    #[inline]
+    pub fn still(&self, due: Nanos) -> bool {
+        self.stamp == stamp(due)
+    }
 }
 
 /// The ring.
 #[derive(Debug)]
 pub struct Ring {
-    slots: Vec<(u32, u32)>,
-    places: Slab<Place>,
+    slots: Vec<Vec<Entry>>,
+    /// Tick of a time = time >> shift.
     shift: u32,
-    /// Every slot before this tick is empty.
+    /// Every slot before this tick is empty, and of this one `taken` entries are gone.
     cursor: u64,
+    taken: usize,
     len: usize,
-}
-
-/// What the front of the ring turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Front {
-    /// Not met since it was put there: it stays until removed.
-    Stale(u32),
-    /// Met since; it must be moved.
-    Met(u32),
 }
 
 impl Ring {
@@ -49,88 +56,93 @@ impl Ring {
         while idle >> shift > SLOTS / 2 {
             shift += 1;
         }
-        Ring { slots: vec![(NONE, NONE); SLOTS as usize], places: Slab::default(), shift, cursor: 0, len: 0 }
+        Ring { slots: vec![Vec::new(); SLOTS as usize], shift, cursor: 0, taken: 0, len: 0 }
     }
 
-    /// Puts a flow where its last packet belongs.
+    /// Queues a flow by the time its timeout runs from.
     #[inline]
-    pub fn link(&mut self, flow: u32, last: Nanos) {
-        self.places.reach(flow);
+    pub fn queue(&mut self, place: u32, id: u32, due: Nanos) {
+        let tick = due.0 >> self.shift;
         if self.len == 0 {
-            self.cursor = last.0 >> self.shift;
+            self.release();
+            self.cursor = tick;
         }
-        let tick = (last.0 >> self.shift).clamp(self.cursor, self.cursor + SLOTS - 1);
-        let slot = (tick % SLOTS) as u16;
-        let (head, tail) = self.slots[usize::from(slot)];
-        *self.places.at_mut(flow) = Place { prev: tail, next: NONE, slot, stamp: stamp(last) };
-        if tail == NONE {
-            self.slots[usize::from(slot)] = (flow, flow);
-        } else {
-            self.places.at_mut(tail).next = flow;
-            self.slots[usize::from(slot)] = (head, flow);
-        }
+        let tick = tick.clamp(self.cursor, self.cursor + SLOTS - 1);
+        self.slots[(tick % SLOTS) as usize].push(Entry { place, id: id as u16, stamp: stamp(due) });
         self.len += 1;
     }
 
-    /// Takes a flow out.
+    /// The entries whose turn has come, or some of them: those of the first slot that lies wholly before `limit`.
     #[inline]
-    pub fn unlink(&mut self, flow: u32) {
-        let Place { prev, next, slot, .. } = *self.places.at(flow);
-        let (mut head, mut tail) = self.slots[usize::from(slot)];
-        match prev {
-            NONE => head = next,
-            prev => self.places.at_mut(prev).next = next,
+    pub fn due(&mut self, limit: Nanos) -> &[Entry] {
+        let end = limit.0 >> self.shift;
+        while self.len > 0 && self.cursor < end {
+            let slot = (self.cursor % SLOTS) as usize;
+            if self.taken < self.slots[slot].len() {
+                return &self.slots[slot][self.taken..];
+            }
+            self.release();
+            self.cursor += 1;
         }
-        match next {
-            NONE => tail = prev,
-            next => self.places.at_mut(next).prev = prev,
-        }
-        self.slots[usize::from(slot)] = (head, tail);
-        self.len -= 1;
+        &[]
     }
 
-    /// The flow at the front whose slot lies wholly before `limit`, if any.
-    #[inline]
-    pub fn due(&mut self, limit: Nanos) -> Option<u32> {
-        let end = limit.0 >> self.shift;
-        if self.len == 0 {
-            return None;
-        }
-        while self.cursor < end {
-            let head = self.slots[(self.cursor % SLOTS) as usize].0;
-            if head != NONE {
-                return Some(head);
+    /// Takes the entry at the front of the whole ring.
+    pub fn front(&mut self) -> Option<Entry> {
+        while self.len > 0 {
+            if let Some(&entry) = self.slots[(self.cursor % SLOTS) as usize].get(self.taken) {
+                self.pass(1);
+                return Some(entry);
             }
+            self.release();
             self.cursor += 1;
         }
         None
     }
 
-    /// The flow at the front of the whole ring; `last` tells when a flow was last met.
-    pub fn front(&mut self, last: impl Fn(u32) -> Nanos) -> Option<Front> {
-        if self.len == 0 {
-            return None;
+    /// Leaves the first `n` entries of the current slot behind.
+    #[inline]
+    pub fn pass(&mut self, n: usize) {
+        self.taken += n;
+        self.len -= n;
+    }
+
+    fn release(&mut self) {
+        // The memory of a slot goes back: the next to fill up is another one.
+        self.slots[(self.cursor % SLOTS) as usize] = Vec::new();
+        self.taken = 0;
+    }
+
+    /// Entries, those of flows that ended early included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when no flow is queued.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Drops the entries that `keep` refuses.
+    pub fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        let current = &mut self.slots[(self.cursor % SLOTS) as usize];
+        current.drain(..self.taken.min(current.len()));
+        self.taken = 0;
+        for slot in &mut self.slots {
+            slot.retain(&keep);
         }
-        loop {
-            let head = self.slots[(self.cursor % SLOTS) as usize].0;
-            if head == NONE {
-                self.cursor += 1;
-                continue;
-            }
-            let met = self.places.at(head).stamp != stamp(last(head));
-            return Some(if met { Front::Met(head) } else { Front::Stale(head) });
-        }
+        self.len = self.slots.iter().map(Vec::len).sum();
     }
 
     /// Bytes taken.
     pub fn bytes(&self) -> usize {
-        self.slots.len() * 8 + self.places.bytes()
+        self.slots.iter().map(|slot| slot.capacity() * size_of::<Entry>() + size_of::<Vec<Entry>>()).sum()
     }
 }
 
 /// 16 of the bits between 1 us and 67 ms.
-fn stamp(last: Nanos) -> u16 {
-    (last.0 >> 10) as u16
+fn stamp(due: Nanos) -> u16 {
+    (due.0 >> 10) as u16
 }
 
 #[cfg(test)]
@@ -139,38 +151,64 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
+    fn next(ring: &mut Ring, limit: Nanos) -> Option<u32> {
+        let place = ring.due(limit).first()?.place;
+        ring.pass(1);
+        Some(place)
+    }
+
     #[test]
     fn flows_come_up_in_order_of_their_last_packet() {
         let mut ring = Ring::new(30 * SECOND);
-        for (flow, at) in [(0, 5), (1, 3), (2, 9)] {
-            ring.link(flow, Nanos::new(100 + at, 0));
+        for (flow, at) in [(0, 103), (1, 105), (2, 104), (3, 109)] {
+            ring.queue(flow, flow, Nanos::new(at, 0));
         }
-        // The ring starts where its first flow stood: an earlier one waits there too.
-        assert_eq!(ring.due(Nanos::new(104, 0)), None);
-        assert_eq!(ring.due(Nanos::new(106, 0)), Some(0));
-        ring.unlink(0);
-        assert_eq!(ring.due(Nanos::new(106, 0)), Some(1));
-        ring.unlink(1);
-        assert_eq!(ring.due(Nanos::new(106, 0)), None);
-        assert_eq!(ring.due(Nanos::new(200, 0)), Some(2));
+        assert_eq!(next(&mut ring, Nanos::new(103, 0)), None);
+        let order: Vec<_> = core::iter::from_fn(|| next(&mut ring, Nanos::new(106, 0))).collect();
+        assert_eq!(order, [0, 2, 1]);
+        assert_eq!(next(&mut ring, Nanos::new(200, 0)), Some(3));
+        assert!(ring.is_empty());
+    }
+
+    #[test]
+    fn an_earlier_time_than_the_first_waits_with_it() {
+        let mut ring = Ring::new(30 * SECOND);
+        ring.queue(0, 0, Nanos::new(105, 0));
+        ring.queue(1, 1, Nanos::new(95, 0));
+        assert_eq!(next(&mut ring, Nanos::new(104, 0)), None);
+        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(0));
+        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(1));
     }
 
     #[test]
     fn a_jump_of_years_is_walked_at_once() {
         let mut ring = Ring::new(SECOND);
-        ring.link(0, Nanos::new(0, 0));
-        ring.link(1, Nanos::new(1_700_000_000, 0));
-        assert_eq!(ring.due(Nanos::new(1_700_000_000, 0)), Some(0));
-        ring.unlink(0);
-        assert_eq!(ring.due(Nanos::new(1_800_000_000, 0)), Some(1));
+        ring.queue(0, 0, Nanos::new(0, 0));
+        ring.queue(1, 1, Nanos::new(1_700_000_000, 0));
+        assert_eq!(next(&mut ring, Nanos::new(1_700_000_000, 0)), Some(0));
+        assert_eq!(next(&mut ring, Nanos::new(1_800_000_000, 0)), Some(1));
+        ring.queue(2, 2, Nanos::new(5, 0));
+        assert_eq!(ring.front().map(|e| e.place), Some(2));
     }
 
     #[test]
-    fn a_flow_met_since_gets_its_second_chance() {
+    fn what_was_met_and_what_is_gone_can_be_told() {
         let mut ring = Ring::new(86_400 * SECOND);
-        ring.link(0, Nanos::new(1, 0));
-        ring.link(1, Nanos::new(1, 1_000_000));
-        assert_eq!(ring.front(|_| Nanos::new(1, 500_000_000)), Some(Front::Met(0)));
-        assert_eq!(ring.front(|f| Nanos::new(1, u64::from(f) * 1_000_000)), Some(Front::Stale(0)));
+        ring.queue(0, 70_000, Nanos::new(1, 0));
+        let entry = ring.front().expect("queued");
+        assert!(entry.is(70_000) && !entry.is(70_001));
+        assert!(entry.still(Nanos::new(1, 0)) && !entry.still(Nanos::new(1, 500_000_000)));
+    }
+
+    #[test]
+    fn dropping_entries_keeps_the_rest_in_order() {
+        let mut ring = Ring::new(30 * SECOND);
+        for flow in 0..100 {
+            ring.queue(flow, flow, Nanos::new(100 + u64::from(flow) / 10, 0));
+        }
+        ring.front();
+        ring.retain(|e| e.place % 2 == 0);
+        let rest: Vec<_> = core::iter::from_fn(|| ring.front()).map(|e| e.place).collect();
+        assert_eq!(rest, (2..100).step_by(2).collect::<Vec<_>>());
     }
 }

@@ -28,13 +28,6 @@ impl Index {
         self.slots[hash as usize & self.mask]
     }
 
-    /// The place that is probably meant by `hash`, nothing compared but the hash at its first slot.
-    #[inline]
-    pub fn guess(&self, hash: u32) -> Option<u32> {
-        let slot = self.touch(hash);
-        ((slot >> 32) as u32 == hash && slot != 0).then(|| (slot as u32).wrapping_sub(1))
-    }
-
     /// The place under `hash` that `is` accepts.
     #[inline]
     pub fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {

@@ -1,0 +1,6 @@
+//! Lines on stderr.
+
+/// Writes a line.
+pub fn line(text: &str) {
+    eprintln!("{text}");
+}

@@ -8,4 +8,5 @@
 pub mod config;
 pub mod console;
 pub mod flags;
+pub mod manual;
 pub mod stop;

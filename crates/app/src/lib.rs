@@ -8,5 +8,8 @@
 pub mod config;
 pub mod console;
 pub mod flags;
+pub mod ledger;
+pub mod log;
 pub mod manual;
+pub mod progress;
 pub mod stop;

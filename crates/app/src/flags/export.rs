@@ -24,8 +24,9 @@ pub struct Export {
     pub template_interval: Seconds,
     /// What the exporter calls itself.
     pub engine: Engine,
-    /// An export packet waits for this many flows, unless the queue timeout passes.
-    pub min_flows: u16,
+    /// An export packet is sent when it holds this many flows; `None` when it is full. Either way it is sent when the
+    /// queue timeout passes.
+    pub min_flows: Option<u16>,
     /// The pause after export packets.
     pub pause: Millis,
     /// How many export packets are sent between two pauses.
@@ -60,7 +61,7 @@ impl Default for Export {
             template_packets: 20,
             template_interval: Seconds(60),
             engine: Engine { kind: 0, id: 0 },
-            min_flows: 1,
+            min_flows: None,
             pause: Millis(0),
             pause_after: 1,
             sender: None,
@@ -227,14 +228,13 @@ pub const SPEC: Group = Group {
             short: Some('m'),
             long: "min-num-flows",
             value: Value::One("FLOWS"),
-            default: "1",
-            help: "Fewest flows in an export packet",
-            doc: "A packet is sent when it is full or the queue timeout (`-l`) passes, in which case it may hold fewer. A \
-                  packet that is full is sent whatever it holds.",
+            help: "Send an export packet as soon as it holds this many flows",
+            doc: "By default it is sent when it is full. A flow waits for others no longer than the queue timeout (`-l`) \
+                  either way.",
             good: &["10"],
             bad: &["0", "x", "1001"],
             apply: |options, text| {
-                options.export.min_flows = number(text, "flows", 1..=1000)?;
+                options.export.min_flows = Some(number(text, "flows", 1..=1000)?);
                 Ok(())
             },
             ..Flag::SWITCH

@@ -51,10 +51,11 @@ impl Options {
         if self.export.biflow && self.export.version != Version::Ipfix && self.output.ipfix_file.is_none() {
             return wrong("--ipfix-biflow: NetFlow has no reverse elements; give -V 10 or --ipfix-file too");
         }
-        if self.export.version == Version::V5 && self.export.min_flows > Export::V5_FLOWS {
+        if self.export.version == Version::V5
+            && let Some(flows) = self.export.min_flows.filter(|&flows| flows > Export::V5_FLOWS)
+        {
             return Err(Stop::Usage(format!(
-                "--min-num-flows={}: a NetFlow v5 packet holds at most {1} flows; give 1 to {1}",
-                self.export.min_flows,
+                "--min-num-flows={flows}: a NetFlow v5 packet holds at most {0} flows; give 1 to {0}",
                 Export::V5_FLOWS
             )));
         }

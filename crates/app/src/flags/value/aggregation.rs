@@ -9,7 +9,7 @@
 
 use crate::stop::Stop;
 
-const REMEDY: &str = "give 5 to 7 of vlan/protocol/IP/port/TOS/SCTP stream/exporter, each 0 or 1, like 1/1/1/1/1/1/1";
+const REMEDY: &str = "give 5 to 7 of vlan/protocol/IP/port/TOS/SCTP stream/exporter, each 0 or 1, like 1/1/1/1/0/1/1";
 
 /// Which parts of the key count; a part that does not is exported as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Aggregation {
 }
 
 impl Default for Aggregation {
-    /// Every part counts.
+    /// Every part counts but the ToS, in which the two directions of a flow often differ.
     fn default() -> Self {
         Aggregation {
             outer_vlan: true,
@@ -41,7 +41,7 @@ impl Default for Aggregation {
             protocol: true,
             addresses: true,
             ports: true,
-            tos: true,
+            tos: false,
             sctp_stream: true,
             exporter: true,
         }
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn masks_are_read() {
-        let all = Aggregation::default();
+        let all = Aggregation { tos: true, ..Aggregation::default() };
+        assert_eq!(Aggregation::parse("1/1/1/1/0").unwrap(), Aggregation::default());
         for text in ["1/1/1/1/1", "1/1/1/1/1/1", "1.1/1/1/1/1/1/1", "1/1/1/1/1/1/1/1"] {
             assert_eq!(Aggregation::parse(text).unwrap(), all, "{text}");
         }

@@ -213,9 +213,10 @@ pub const SPEC: Group = Group {
             default: "1/1/1/1/0/1/1",
             help: "Which parts of the key tell flows apart: VLAN/protocol/IP/port/TOS/SCTP stream/exporter",
             doc: "Seven fields of 0 (ignore) or 1 (keep). The VLAN may be split into outer and inner tag, as in \
-                  `1.0/1/1/1/0/1/1`. Only the last two fields may be left out; they then count as 1. An ignored part is \
-                  exported as zero. The ToS is ignored by default, as the two directions of a flow often differ in it. \
-                  Flows of captured packets have no exporter, and are not yet told apart by SCTP stream.",
+                  `1.0/1/1/1/0/1/1`. Only the last two fields may be left out; they then count as 1. The ToS is ignored \
+                  by default, as the two directions of a flow often differ in it; it is exported all the same. Any \
+                  other part that is ignored is exported as zero. Flows of captured packets have no exporter, and are \
+                  not yet told apart by SCTP stream.",
             good: &["1/1/1/1/1/1/1", "0/1/1/0/0", "1.0/1/1/1/0/1/1"],
             bad: &["1/1", "2/1/1/1/1/1/1", "1,1,1,1,1,1,1"],
             apply: |options, text| {

@@ -11,7 +11,7 @@ use crate::stop::Stop;
 
 const REMEDY: &str = "give 5 to 7 of vlan/protocol/IP/port/TOS/SCTP stream/exporter, each 0 or 1, like 1/1/1/1/0/1/1";
 
-/// Which parts of the key count; a part that does not is exported as zero.
+/// Which parts of the key count; a part that does not is exported as zero, but for the ToS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aggregation {
     /// The outer VLAN id.

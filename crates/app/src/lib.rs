@@ -1,1 +1,15 @@
 //! The programs: flags, configuration, pipeline, ledger.
+//!
+//! [`flags`] says what can be asked for, [`config`] reads it from a file, [`manual`] prints it. [`ledger`] says what
+//! became of every packet; [`log`] and [`progress`] are the lines a person sees meanwhile, written through [`console`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
+
+pub mod config;
+pub mod console;
+pub mod flags;
+pub mod ledger;
+pub mod log;
+pub mod manual;
+pub mod progress;
+pub mod stop;

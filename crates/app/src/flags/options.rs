@@ -1,0 +1,186 @@
+//! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
+
+use super::cache::Cache;
+use super::capture::{Capture, Input};
+use super::export::{Export, Version};
+use super::interface::Interface;
+use super::output::Output;
+use super::process::Process;
+use super::template::Template;
+use super::value::{Collector, Host, PacketSampling, Sender, Sink};
+use crate::stop::Stop;
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Where packets come from.
+    pub capture: Capture,
+    /// How packets become flows, and when flows end.
+    pub cache: Cache,
+    /// Interface indexes and what is local.
+    pub interface: Interface,
+    /// Export to collectors.
+    pub export: Export,
+    /// What a record holds.
+    pub template: Template,
+    /// Files.
+    pub output: Output,
+    /// The program itself.
+    pub process: Process,
+}
+
+impl Options {
+    /// Refuses options that do not go together.
+    pub fn check(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
+        if self.capture.inputs.is_empty() {
+            return wrong(if self.capture.none {
+                "--interface=none: this version collects no flows, so it needs packets; give an interface or a capture"
+            } else {
+                "--interface: nothing to read; give -i with an interface, a capture, a directory or -"
+            });
+        }
+        if self.interface.local_networks.is_empty() {
+            if self.interface.local_direction {
+                return wrong("--local-traffic-direction: needs to know what is local; give -L with your networks");
+            }
+            if self.interface.track_local_hosts {
+                return wrong("--track-local-hosts: needs to know what is local; give -L with your networks");
+            }
+        }
+        if self.export.biflow && self.export.version != Version::Ipfix && self.output.ipfix_file.is_none() {
+            return wrong("--ipfix-biflow: NetFlow has no reverse elements; give -V 10 or --ipfix-file too");
+        }
+        if self.export.version == Version::V5
+            && let Some(flows) = self.export.min_flows.filter(|&flows| flows > Export::V5_FLOWS)
+        {
+            return Err(Stop::Usage(format!(
+                "--min-num-flows={flows}: a NetFlow v5 packet holds at most {0} flows; give 1 to {0}",
+                Export::V5_FLOWS
+            )));
+        }
+        if let Some(sender) = &self.export.sender
+            && let Some(other) = self.export.collectors.iter().find(|collector| families_differ(sender, collector))
+        {
+            return Err(Stop::Usage(format!(
+                "--flow-sender={}: cannot reach {other}, which has an address of the other family; give an address \
+                 of its family",
+                sender.host
+            )));
+        }
+        self.check_streams()
+    }
+
+    /// Refuses two uses of the standard output, and any of it by a daemon.
+    fn check_streams(&self) -> Result<(), Stop> {
+        let on_stdout = self.output.streams().filter(|(_, sink)| **sink == Sink::Stdout).map(|(name, _)| name);
+        let on_stdout: Vec<&str> = on_stdout.collect();
+        match on_stdout.as_slice() {
+            [first, second, ..] => Err(Stop::Usage(format!(
+                "--{second}=-: --{first} writes to the standard output already; give one of them a file"
+            ))),
+            [only] if self.process.daemon => {
+                Err(Stop::Usage(format!("--{only}=-: a daemon has no standard output; give a file, or leave out -G")))
+            }
+            _ if self.process.daemon && self.capture.inputs.contains(&Input::Stdin) => {
+                Err("--interface=-: a daemon has no standard input; give a file, or leave out -G".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Things that are allowed but may not be meant, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |really: bool, text: &str| {
+            if really {
+                warnings.push(text.to_owned());
+            }
+        };
+        let nowhere = self.export.collectors.is_empty() && !self.output.any();
+        warn(
+            nowhere && !self.export.none,
+            "no output is given: flows are counted and dropped; give -n, --json, --csv, --ipfix-file or -P, or -n none \
+             if that is meant",
+        );
+        warn(
+            self.export.version == Version::V5 && self.template.fields.is_some(),
+            "--flow-templ: NetFlow v5 has a fixed format; elements it lacks are not exported to collectors",
+        );
+        warn(
+            self.output.dump_path.is_none() && self.output.dump_command.is_some(),
+            "--dump-command: has no effect without -P",
+        );
+        warn(self.cache.sampling.collect != 1, "--sample-rate: the rate of collected flows has no effect on packets");
+        warn(
+            self.cache.idle_timeout > self.cache.active_timeout,
+            "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",
+        );
+        let fanned = self.export.all_collectors || self.export.collectors.len() < 2;
+        warn(
+            !fanned && self.cache.sampling.packet != PacketSampling::Sample(1),
+            "--collector: flows are dealt out to the collectors in turn, and packets are sampled: each collector sees \
+             only a part; give -a to send all flows to all of them",
+        );
+        warnings
+    }
+}
+
+fn families_differ(sender: &Sender, collector: &Collector) -> bool {
+    match (&sender.host, &collector.host) {
+        (Host::Addr(from), Host::Addr(to)) => from.is_ipv4() != to.is_ipv4(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::flags::read;
+
+    #[test]
+    fn options_that_do_not_go_together_are_refused() {
+        for (words, error) in [
+            (&[][..], "--interface: nothing to read"),
+            (&["-i", "none"], "--interface=none: this version"),
+            (&["-i-", "-r"], "--local-traffic-direction: needs"),
+            (&["-i-", "-c"], "--track-local-hosts: needs"),
+            (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
+            (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
+            (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
+            (&["-ix", "--json=-", "-G"], "--json=-: a daemon"),
+            (&["-i-", "-G"], "--interface=-: a daemon"),
+        ] {
+            let stop = read(words).unwrap_err().to_string();
+            assert!(stop.starts_with(error), "{words:?}: {stop}");
+        }
+        for words in [
+            &["-i-", "-rc", "-L10.0.0.0/8"][..],
+            &["-i-", "-V10", "--ipfix-biflow"],
+            &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
+            &["-i-", "-V5", "-m30"],
+            &["-i-", "--json=-", "--csv=x"],
+            &["--help"],
+        ] {
+            read(words).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_meant_is_warned_of() {
+        for (words, warning) in [
+            (&["-i-"][..], Some("no output")),
+            (&["-i-", "-nnone"], None),
+            (&["-i-", "-n10.0.0.1"], None),
+            (&["-i-", "--json=-"], None),
+            (&["-i-", "-nnone", "-V5", "-T%TCP_FLAGS"], Some("--flow-templ: NetFlow v5")),
+            (&["-i-", "-nnone", "-Rls"], Some("--dump-command")),
+            (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
+            (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
+        ] {
+            let warnings = read(words).unwrap().warnings();
+            assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");
+            assert!(warnings.iter().all(|text| text.starts_with(warning.unwrap_or_default())), "{warnings:?}");
+        }
+    }
+}

@@ -52,6 +52,11 @@ impl Filter {
         Filter { program: vec![Instruction { code: RETURN_K, jump_true: 0, jump_false: 0, k: u32::MAX }] }
     }
 
+    /// A filter that takes nothing.
+    pub fn none() -> Filter {
+        Filter { program: vec![Instruction { code: RETURN_K, jump_true: 0, jump_false: 0, k: 0 }] }
+    }
+
     /// The same filter for the kernel, which keeps as many bytes of a packet as the program returns.
     pub fn with_snaplen(&self, snaplen: u32) -> Filter {
         let mut program = self.program.clone();

@@ -1,12 +1,23 @@
 //! Where packets come from.
 
+#[cfg(target_os = "linux")]
+pub mod af_packet;
+pub mod files;
 pub mod filter;
 mod kernel;
+pub mod libpcap;
+pub mod list;
+pub mod live;
+pub mod paced;
 pub mod pcap_file;
 mod window;
 
-use flowsonde_wire::Frame;
+use flowsonde_wire::{Frame, LinkType, Nanos};
 
+pub use files::Files;
+pub use list::{Input, resolve};
+pub use live::LiveOptions;
+pub use paced::Paced;
 pub use pcap_file::CaptureFile;
 
 /// What one [`Source::poll`] came to.
@@ -43,6 +54,9 @@ pub trait Source {
 /// Most frames handed on in one call.
 pub const BATCH: usize = 32;
 
+/// What fills a batch before frames do.
+const NOTHING: Frame<'static> = Frame { time: Nanos(0), link: LinkType::NULL, wire_len: 0, interface: 0, bytes: &[] };
+
 /// What a source saw and lost. Handed on = `seen` - every loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -55,6 +69,18 @@ pub struct Counters {
     /// Records of a capture file that cannot be read: cut off by its end, broken, or of an interface it does not
     /// describe.
     pub cut: u64,
+}
+
+impl Counters {
+    /// The sum of two sources'.
+    pub fn plus(self, other: Counters) -> Counters {
+        Counters {
+            seen: self.seen + other.seen,
+            kernel_drops: self.kernel_drops + other.kernel_drops,
+            filtered: self.filtered + other.filtered,
+            cut: self.cut + other.cut,
+        }
+    }
 }
 
 /// Why a source cannot be opened or read on; its text names the file or interface and what would help.

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowsonde_wire::capture::{pcap, pcapng};
-use flowsonde_wire::{Cursor, Frame, LinkType, Nanos};
+use flowsonde_wire::{Cursor, Frame};
 
 use super::filter::Filters;
 use super::window::{Fill, Window};
-use super::{BATCH, Counters, Error, Poll, Source, kernel};
+use super::{BATCH, Counters, Error, NOTHING, Poll, Source, kernel};
 
 /// A capture being read.
 pub struct CaptureFile {
@@ -250,8 +250,6 @@ struct Batch<'a> {
     orphans: u64,
     filtered: u64,
 }
-
-const NOTHING: Frame<'static> = Frame { time: Nanos(0), link: LinkType::NULL, wire_len: 0, interface: 0, bytes: &[] };
 
 /// Why no more frames were put into a batch.
 enum Stop {

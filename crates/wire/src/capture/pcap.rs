@@ -81,7 +81,7 @@ impl Header {
         cursor.skip(8, "pcap time zone and accuracy")?;
         let snaplen = order.u32(cursor, "pcap snaplen")?;
         // Bits 28..31 and 26 are about the FCS.
-        let link = link(order.u32(cursor, "pcap link type")? as u16);
+        let link = link_type(order.u32(cursor, "pcap link type")? as u16);
         Ok(Header { order, version: (major, minor), snaplen, link, nanos_per_tick, modified })
     }
 
@@ -136,7 +136,7 @@ fn kind(magic: [u8; 4]) -> Option<(Order, u32, bool)> {
 
 /// The registry's number for what a file says. Some writers put their host's `DLT_RAW` there, 12 or 14 (OpenBSD), which
 /// the registry leaves free for that reason.
-pub(super) fn link(raw: u16) -> LinkType {
+pub fn link_type(raw: u16) -> LinkType {
     match raw {
         12 | 14 => LinkType::RAW,
         other => LinkType(other),

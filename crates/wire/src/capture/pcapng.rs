@@ -238,7 +238,7 @@ impl Section {
 
     fn interface(&mut self, mut body: Cursor<'_>) -> Result<(), Short> {
         let order = self.order;
-        let link = pcap::link(order.u16(&mut body, "link type")?);
+        let link = pcap::link_type(order.u16(&mut body, "link type")?);
         body.skip(2, "reserved")?;
         let snaplen = order.u32(&mut body, "snaplen")?;
         let mut interface = Interface { link, snaplen, scale: Scale::Times(1_000), offset: 0 };

@@ -1,0 +1,121 @@
+//! Live capture from an interface: what can be asked for, and by which engine it is done.
+
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use super::af_packet;
+use super::libpcap::Libpcap;
+use super::{Error, Source};
+
+/// Which packets, by where they go: `--capture-direction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Received and sent.
+    #[default]
+    Both,
+    /// Received by this host.
+    Received,
+    /// Sent by this host.
+    Sent,
+}
+
+impl Direction {
+    /// From the option's value: 0, 1 or 2.
+    pub fn from_value(value: u8) -> Option<Direction> {
+        match value {
+            0 => Some(Direction::Both),
+            1 => Some(Direction::Received),
+            2 => Some(Direction::Sent),
+            _ => None,
+        }
+    }
+}
+
+/// What does the capturing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// `AF_PACKET` where the system has it, else libpcap.
+    #[default]
+    Auto,
+    /// Rings of packet(7); Linux only.
+    AfPacket,
+    /// libpcap; anywhere.
+    Libpcap,
+}
+
+/// How to capture. The defaults are the program's.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Most bytes kept of a packet.
+    pub snaplen: u32,
+    /// Takes frames for others too.
+    pub promiscuous: bool,
+    /// Which packets, by where they go.
+    pub direction: Direction,
+    /// Only packets that pass this expression.
+    pub filter: Option<String>,
+    /// What does the capturing.
+    pub engine: Engine,
+    /// Workers that share the interface, each with a source of its own.
+    pub workers: usize,
+    /// How the kernel spreads packets over workers.
+    pub fanout: FanoutOptions,
+    /// Blocks of each worker's ring.
+    pub blocks: u32,
+    /// Bytes of a block: a power of two, at least a page, and longer than any packet.
+    pub block_size: u32,
+    /// When a block that is not full is handed on.
+    pub retire: Duration,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        LiveOptions {
+            snaplen: 262_144,
+            promiscuous: true,
+            direction: Direction::Both,
+            filter: None,
+            engine: Engine::Auto,
+            workers: 1,
+            fanout: FanoutOptions::default(),
+            blocks: 64,
+            block_size: 1 << 20,
+            retire: Duration::from_millis(20),
+        }
+    }
+}
+
+/// How the kernel spreads packets over workers: by `PACKET_FANOUT_HASH`.
+///
+/// The hash is symmetric: since Linux 4.7 fanout takes `__skb_get_hash_symmetric`, which sorts addresses and ports
+/// before it mixes them, so both directions of a connection come to the same worker. It looks into VLAN, MPLS, GRE and
+/// IP-in-IP. It knows no ports of IP fragments, first or later: those of one datagram stay together, by their
+/// addresses, but may come to another worker than the connection's whole packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FanoutOptions {
+    /// Puts IPv4 fragments together before they are spread. Whole connections then stay on one worker, but a datagram
+    /// is seen as one packet that never was on the wire, so packets are counted wrong: off by default.
+    pub defragment: bool,
+    /// Hands packets to another worker when one's ring is full, rather than to drop them. It splits connections in the
+    /// middle, and the flow cache of each worker counts one of its own: off by default.
+    pub rollover: bool,
+}
+
+/// Starts to capture from `interface` (`any` for all). One source a worker; libpcap cannot share, so that always is one.
+pub fn open(interface: &str, options: &LiveOptions) -> Result<Vec<Box<dyn Source + Send>>, Error> {
+    let libpcap = || Libpcap::open(interface, options).map(|source| vec![Box::new(source) as Box<dyn Source + Send>]);
+    #[cfg(target_os = "linux")]
+    {
+        let engine = match options.engine {
+            Engine::Auto if !af_packet::supported() => Engine::Libpcap,
+            engine => engine,
+        };
+        if engine == Engine::Libpcap {
+            return libpcap();
+        }
+        let sources = af_packet::AfPacket::open(interface, options)?;
+        Ok(sources.into_iter().map(|source| Box::new(source) as Box<dyn Source + Send>).collect())
+    }
+    #[cfg(not(target_os = "linux"))]
+    libpcap()
+}

@@ -1,0 +1,120 @@
+//! The ledger of a probe: from the wire to every output, with no packet and no record unaccounted for.
+//!
+//! ```text
+//! capture (packets)  seen      -> handed on   | kernel_drop, filtered, unreadable
+//! meter   (packets)  handed on -> metered     | count_limit, sampled_out, not_ip, truncated, ...   held: parked fragments
+//! cache   (flows)    begun     -> exported    | too_small, one_way, two_way                       held: active
+//! queue   (flows)    exported  -> to outputs  | export_queue_full                                 held: on the way
+//! encode  (flows)    taken     -> encoded     | v5_ipv6                                           one stage an output
+//! send    (records)  written   -> delivered   | whatever the sink lost                            held: queued
+//! ```
+//!
+//! Packets become flows between `meter` and `cache`, and flows become one or two records each between `encode` and `send`.
+//! Every output takes every flow, but for collectors that take turns: their `encode` stages add up to what `queue`
+//! delivered.
+
+use std::time::SystemTime;
+
+use flowsonde_engine::decode::packet;
+use flowsonde_engine::meter::cache::Counters as Meter;
+use flowsonde_io::source::Counters as Source;
+
+use super::outputs::Outputs;
+use crate::ledger::{Ledger, Stage, Unit};
+
+/// What one source and its meter did.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Interface or captures.
+    pub name: String,
+    /// Of the source.
+    pub source: Source,
+    /// Of the meter.
+    pub meter: Meter,
+    /// Packets the source handed on that were over `--count`.
+    pub over_count: u64,
+    /// Flows that did not fit into the queue to the outputs.
+    pub queue_full: u64,
+}
+
+/// The ledger of all accounts and outputs.
+pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
+    let mut ledger = Ledger::new(SystemTime::now(), last);
+    for account in accounts {
+        ledger.stages.push(capture(account));
+    }
+    for account in accounts {
+        ledger.stages.push(meter(account));
+    }
+    for account in accounts {
+        ledger.stages.push(cache(account));
+    }
+    ledger.stages.push(queue(accounts, outputs));
+    for output in outputs.iter() {
+        let (encoder, _) = output.counters();
+        let mut stage = Stage::new("encode", &output.name, Unit::Flows).losing("v5_ipv6", encoder.v5_ipv6);
+        stage.received = encoder.flows;
+        stage.delivered = encoder.encoded;
+        ledger.stages.push(stage);
+    }
+    for output in outputs.iter() {
+        let (encoder, sink) = output.counters();
+        let mut stage = Stage::new("send", &output.name, Unit::Records);
+        for &(reason, number) in &sink.lost {
+            stage = stage.losing(reason, number);
+        }
+        stage.received = encoder.records;
+        stage.delivered = sink.delivered;
+        stage.held = encoder.pending + sink.queued;
+        ledger.stages.push(stage);
+    }
+    ledger
+}
+
+fn capture(account: &Account) -> Stage {
+    let source = &account.source;
+    let mut stage = Stage::new("capture", &account.name, Unit::Packets)
+        .losing("kernel_drop", source.kernel_drops)
+        .losing("filtered", source.filtered)
+        .losing("unreadable", source.cut);
+    stage.received = source.seen;
+    stage.delivered = account.meter.packets + account.over_count;
+    // A live source sees packets that it has not handed on yet.
+    stage.held = source.seen.saturating_sub(stage.delivered + stage.lost());
+    stage
+}
+
+fn meter(account: &Account) -> Stage {
+    let meter = &account.meter;
+    let mut stage = Stage::new("meter", &account.name, Unit::Packets)
+        .losing("count_limit", account.over_count)
+        .losing("sampled_out", meter.sampled_out);
+    for (error, number) in packet::Error::ALL.into_iter().zip(meter.undecoded) {
+        stage = stage.losing(error.name(), number);
+    }
+    stage.received = meter.packets + account.over_count;
+    stage.delivered = meter.metered;
+    stage.held = meter.parked;
+    stage
+}
+
+fn cache(account: &Account) -> Stage {
+    let meter = &account.meter;
+    let mut stage = Stage::new("cache", &account.name, Unit::Flows)
+        .losing("too_small", meter.too_small)
+        .losing("one_way", meter.one_way)
+        .losing("two_way", meter.two_way);
+    stage.received = meter.started;
+    stage.delivered = meter.exported;
+    stage.held = meter.held;
+    stage
+}
+
+fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
+    let full: u64 = accounts.iter().map(|account| account.queue_full).sum();
+    let mut stage = Stage::new("queue", "outputs", Unit::Flows).losing("export_queue_full", full);
+    stage.received = accounts.iter().map(|account| account.meter.exported).sum();
+    stage.delivered = outputs.flows;
+    stage.held = stage.received.saturating_sub(full + outputs.flows);
+    stage
+}

@@ -1,0 +1,144 @@
+//! The probe at work: sources, meters, outputs, and the threads between them.
+//!
+//! ```text
+//! captures:   one thread   source -> meter -> outputs           time is the packets'
+//! interfaces: N workers    source -> meter --queue--> outputs   time is the clock's where packets give none
+//! ```
+//!
+//! Captures are read by one thread: nothing is copied between threads, and the same capture gives the same records in the
+//! same order. Interfaces have a worker a ring; the kernel keeps both directions of a flow on one worker. Workers never
+//! wait for the outputs: what does not fit into the queue is counted as lost.
+
+mod books;
+mod captures;
+mod live;
+mod outputs;
+mod setup;
+mod summary;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use flowsonde_io::process;
+use flowsonde_io::source::list::{self, Input};
+
+use crate::flags::Options;
+use crate::flags::capture::Input as Named;
+use crate::flags::process::Verbosity;
+use crate::ledger::Ledger;
+use crate::log;
+use crate::stop::Stop;
+
+/// Set by SIGINT and SIGTERM: end every flow, write the ledger, stop.
+pub type Signal = Arc<AtomicBool>;
+
+/// How many packets to take yet, shared by the workers (`--count`).
+#[derive(Clone)]
+pub struct Countdown(Option<Arc<AtomicU64>>);
+
+impl Countdown {
+    fn new(count: Option<u64>) -> Countdown {
+        Countdown(count.map(|n| Arc::new(AtomicU64::new(n))))
+    }
+
+    /// How many of `offered` packets may be taken.
+    #[inline]
+    fn take(&self, offered: usize) -> usize {
+        let Some(left) = &self.0 else { return offered };
+        let granted = |left: u64| left.min(offered as u64);
+        let before = left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left - granted(left)))
+            .unwrap_or_default();
+        granted(before) as usize
+    }
+
+    fn over(&self) -> bool {
+        self.0.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+    }
+}
+
+/// Runs the probe until its sources end or it is told to stop.
+pub fn run(options: &Options) -> Result<(), Stop> {
+    for warning in options.warnings() {
+        log::warn("options", &warning);
+    }
+    let inputs = inputs(options)?;
+    let signal: Signal = Arc::default();
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(number, Arc::clone(&signal))
+            .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
+    }
+    if options.process.daemon {
+        process::daemon().map_err(|error| Stop::Failed(format!("--daemon-mode: {error}")))?;
+    }
+    let pid_file = options.process.pid_file.as_deref().map(PidFile::new).transpose()?;
+    let interfaces: Vec<String> = inputs
+        .iter()
+        .filter_map(|input| if let Input::Interface(name) = input { Some(name.clone()) } else { None })
+        .collect();
+    let done = if interfaces.is_empty() {
+        captures::run(options, inputs, &signal)
+    } else if interfaces.len() == inputs.len() {
+        live::run(options, &interfaces, &signal)
+    } else {
+        Err(Stop::Usage("--interface: interfaces and captures cannot be read in one run; start one for each".into()))
+    };
+    log::finish();
+    drop(pid_file);
+    done
+}
+
+/// Checks all that can be checked without reading a packet.
+pub fn check(options: &Options) -> Result<(), Stop> {
+    inputs(options)?;
+    setup::Plan::new(options)?;
+    Ok(())
+}
+
+/// Writes the ledger where it was asked for.
+fn show(options: &Options, ledger: &Ledger, last: bool) -> Result<(), Stop> {
+    if let Err(error) = ledger.check() {
+        log::warn("ledger", &format!("the ledger does not balance, which is a bug: {error}"));
+    }
+    if let Some(path) = &options.process.ledger {
+        ledger.write(path).map_err(|error| {
+            Stop::Failed(format!("--ledger={}: {error}; give a path that can be written", path.display()))
+        })?;
+    }
+    if options.process.verbosity >= Verbosity::Ledger && (last || options.process.verbosity >= Verbosity::Everything) {
+        crate::console::line(&ledger.text());
+    }
+    Ok(())
+}
+
+fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {
+    let mut found = Vec::new();
+    for input in &options.capture.inputs {
+        match input {
+            Named::Stdin => found.push(Input::Stdin),
+            Named::Named(name) => found.extend(list::resolve(name).map_err(|error| Stop::Failed(error.0))?),
+        }
+    }
+    if found.is_empty() {
+        return Err(Stop::Failed("-i: no capture found in what was named; give a capture file or an interface".into()));
+    }
+    Ok(found)
+}
+
+/// The file that names our process while we run.
+struct PidFile<'a>(&'a std::path::Path);
+
+impl<'a> PidFile<'a> {
+    fn new(path: &'a std::path::Path) -> Result<Self, Stop> {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| Stop::Failed(format!("--pid-file={}: {error}; give a path that can be written", path.display())))?;
+        Ok(PidFile(path))
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        // Gone already, or no longer ours to remove: nothing to mend at the end.
+        let _ = std::fs::remove_file(self.0);
+    }
+}

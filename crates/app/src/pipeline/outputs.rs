@@ -1,0 +1,167 @@
+//! Every place records go to, and how flows are dealt out to them.
+
+use std::time::Instant;
+
+use flowsonde_engine::encode::{self, Encode, Messages};
+use flowsonde_engine::fill::Env;
+use flowsonde_engine::meter::{Ended, View};
+use flowsonde_io::sink::{self, Sink};
+use flowsonde_wire::Nanos;
+
+use super::summary::Summary;
+use crate::log;
+
+/// One receiver: an encoder of its own, and the sink behind it.
+pub struct Output {
+    /// What the ledger calls it.
+    pub name: String,
+    encoder: Box<dyn Encode>,
+    sink: Box<dyn Sink>,
+    messages: Messages,
+}
+
+impl Output {
+    /// Puts the two together.
+    pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
+        Output { name: name.into(), encoder, sink, messages: Messages::default() }
+    }
+
+    #[inline]
+    fn take(&mut self, flow: &View<'_>, env: &Env) {
+        self.encoder.encode(flow, env, &mut self.messages);
+    }
+
+    /// Hands finished messages to the sink.
+    #[inline]
+    fn send(&mut self) {
+        if !self.messages.is_empty() {
+            self.sink.send(&self.messages);
+            self.messages.clear();
+        }
+    }
+
+    fn tick(&mut self, env: &Env) {
+        self.sink.tick();
+        if self.sink.renewed() {
+            self.encoder.restart();
+        }
+        if self.sink.ready() {
+            self.encoder.tick(env, &mut self.messages);
+        }
+        self.send();
+        for notice in self.sink.notices() {
+            log::warn("output", &format!("{}: {notice}", self.name));
+        }
+    }
+
+    fn close(&mut self, env: &Env) {
+        self.encoder.flush(env, &mut self.messages);
+        self.send();
+        self.sink.close();
+        for notice in self.sink.notices() {
+            log::warn("output", &format!("{}: {notice}", self.name));
+        }
+    }
+
+    /// What the encoder and the sink did.
+    pub fn counters(&self) -> (encode::Counters, sink::Counters) {
+        (self.encoder.counters(), self.sink.counters())
+    }
+}
+
+/// All of them. Local outputs get every flow; collectors take turns, or get every flow too (`-a`).
+pub struct Outputs {
+    env: Env,
+    local: Vec<Output>,
+    collectors: Vec<Output>,
+    all_collectors: bool,
+    turn: usize,
+    /// Flows taken.
+    pub flows: u64,
+    /// What is printed at the end, if it is.
+    pub summary: Option<Summary>,
+    ticked: Option<Instant>,
+}
+
+impl Outputs {
+    /// With nothing sent yet.
+    pub fn new(env: Env, local: Vec<Output>, collectors: Vec<Output>, all_collectors: bool, summary: Option<Summary>) -> Self {
+        Outputs { env, local, collectors, all_collectors, turn: 0, flows: 0, summary, ticked: None }
+    }
+
+    /// Takes ended flows. `now` is the time of export.
+    pub fn take(&mut self, ended: &Ended, now: Nanos) {
+        self.begin(now);
+        self.flows += ended.len() as u64;
+        for flow in ended.views() {
+            for output in &mut self.local {
+                output.take(&flow, &self.env);
+            }
+            if self.all_collectors {
+                for output in &mut self.collectors {
+                    output.take(&flow, &self.env);
+                }
+            } else if let Some(output) = self.collectors.get_mut(self.turn) {
+                output.take(&flow, &self.env);
+                self.turn += 1;
+                if self.turn == self.collectors.len() {
+                    self.turn = 0;
+                }
+            }
+            if let Some(summary) = &mut self.summary {
+                summary.take(&flow, &self.env);
+            }
+        }
+        for output in self.local.iter_mut().chain(&mut self.collectors) {
+            output.send();
+        }
+    }
+
+    /// The first time anybody tells is when the probe began.
+    fn begin(&mut self, now: Nanos) {
+        self.env.now = self.env.now.max(now);
+    }
+
+    /// Tells of the first packet: metering began, and sysUptime was 0, a second before. Whole milliseconds, so that a
+    /// receiver that subtracts the uptime from the time of day finds the same.
+    pub fn boot(&mut self, first: Nanos) {
+        if self.env.boot == Nanos(0) {
+            self.env.boot = Nanos::new(0, first.millis().saturating_sub(1000).saturating_mul(1_000_000));
+        }
+    }
+
+    /// Repeats templates, sends what waited too long, connects again. At most every 50 ms of real time does anything.
+    pub fn tick(&mut self, now: Nanos) {
+        if self.ticked.is_some_and(|last| last.elapsed().as_millis() < 50) {
+            return;
+        }
+        self.ticked = Some(Instant::now());
+        self.begin(now);
+        for output in self.local.iter_mut().chain(&mut self.collectors) {
+            output.tick(&self.env);
+        }
+    }
+
+    /// Sends all that is left.
+    pub fn close(&mut self, now: Nanos) {
+        self.begin(now);
+        for output in self.local.iter_mut().chain(&mut self.collectors) {
+            output.close(&self.env);
+        }
+    }
+
+    /// Every output, local ones first.
+    pub fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.local.iter().chain(&self.collectors)
+    }
+
+    /// Collectors that take turns count as one receiver of every flow; this tells which those are.
+    pub fn take_turns(&self) -> bool {
+        !self.all_collectors && self.collectors.len() > 1
+    }
+
+    /// Those that are collectors.
+    pub fn collectors(&self) -> &[Output] {
+        &self.collectors
+    }
+}

@@ -1,0 +1,145 @@
+//! From options to what the engine and the ends want.
+
+use flowsonde_elements::{Mode, Template};
+use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
+use flowsonde_engine::meter::cache::{self, Config, MinBytes};
+use flowsonde_engine::meter::key::{KeyParts, Network};
+use flowsonde_engine::meter::{Group, Groups};
+use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
+
+use crate::flags::Options;
+use crate::flags::cache::Biflows;
+use crate::flags::capture;
+use crate::flags::value::{InterfaceIndex, Networks, PacketSampling, Whose};
+use crate::stop::Stop;
+
+/// Everything that is decided before the first packet.
+pub struct Plan {
+    /// What a record holds.
+    pub template: Template,
+    /// How to meter.
+    pub meter: Config,
+    /// What records say of the probe.
+    pub env: Env,
+}
+
+impl Plan {
+    /// Reads the options; an error names the one that is wrong.
+    pub fn new(options: &Options) -> Result<Plan, Stop> {
+        let template = match &options.template.fields {
+            None => Template::default(),
+            Some(fields) => Template::parse(fields, Mode::Probe)
+                .map_err(|error| Stop::Usage(format!("--flow-templ={fields}: {error}")))?,
+        };
+        let env = env(options);
+        let mut groups = fill::groups(&template).with(env.interfaces.group());
+        if options.output.summarises() {
+            groups = groups.with(Group::Quality).with(Group::Latency);
+        }
+        let meter = meter(options, groups);
+        Ok(Plan { template, meter, env })
+    }
+}
+
+fn meter(options: &Options, groups: Groups) -> Config {
+    let cache = &options.cache;
+    let parts = &cache.aggregation;
+    let sample = match cache.sampling.packet {
+        PacketSampling::Sample(rate) => rate,
+        // The packets were sampled before they came here.
+        PacketSampling::Upscale(_) => 1,
+    };
+    Config {
+        idle: cache.idle_timeout.nanos(),
+        active: cache.active_timeout.nanos(),
+        linger: cache.tcp_linger().nanos().min(cache.idle_timeout.nanos()),
+        by_minute: cache.minute_expire,
+        max_flows: cache.max_flows.max(1),
+        room: 1 << 12,
+        groups,
+        parts: KeyParts {
+            vlan_outer: parts.outer_vlan,
+            vlan_inner: parts.inner_vlan,
+            protocol: parts.protocol,
+            addresses: parts.addresses,
+            ports: parts.ports,
+            tos: parts.tos,
+            only_local: if options.interface.track_local_hosts {
+                networks(&options.interface.local_networks)
+            } else {
+                Vec::new()
+            },
+        },
+        account_l2: cache.account_l2,
+        sample: sample.max(1),
+        min_bytes: MinBytes {
+            tcp: cache.min_flow_size.tcp.0.into(),
+            udp: cache.min_flow_size.udp.0.into(),
+            other: cache.min_flow_size.other.0.into(),
+        },
+        biflows: match cache.biflows {
+            Biflows::All => cache::Biflows::All,
+            Biflows::BothWays => cache::Biflows::TwoWay,
+            Biflows::OneWay => cache::Biflows::OneWay,
+        },
+        random: random(),
+        first_id: 1,
+    }
+}
+
+fn env(options: &Options) -> Env {
+    let interface = &options.interface;
+    let index = |index: &InterfaceIndex| match index {
+        InterfaceIndex::Fixed(id) => Some(*id),
+        InterfaceIndex::FromMac => None,
+    };
+    let rules = interface.rules.iter().map(|rule| {
+        let whose = match &rule.whose {
+            Whose::Mac(address) => InterfaceRule::Mac(*address),
+            Whose::Net(net) => InterfaceRule::Network(Network::new(net.addr, net.prefix)),
+        };
+        (whose, rule.index)
+    });
+    Env {
+        sample: options.cache.sampling.packet.rate().max(1),
+        interfaces: InterfaceIds { input: index(&interface.input), output: index(&interface.output), rules: rules.collect() },
+        local: networks(&interface.local_networks),
+        local_direction: interface.local_direction,
+        active_seconds: options.cache.active_timeout.0,
+        idle_seconds: options.cache.idle_timeout.0,
+        engine: (options.export.engine.kind, options.export.engine.id),
+        ..Env::default()
+    }
+}
+
+fn networks(networks: &Networks) -> Vec<Network> {
+    networks.0.iter().map(|net| Network::new(net.addr, net.prefix)).collect()
+}
+
+/// How to capture from an interface.
+pub fn live(options: &Options, workers: usize) -> LiveOptions {
+    let capture = &options.capture;
+    LiveOptions {
+        snaplen: capture.snaplen.map_or(LiveOptions::default().snaplen, |bytes| bytes.0),
+        promiscuous: capture.promiscuous,
+        direction: match capture.direction {
+            capture::Direction::Both => Direction::Both,
+            capture::Direction::Received => Direction::Received,
+            capture::Direction::Sent => Direction::Sent,
+        },
+        filter: capture.filter.clone(),
+        engine: match capture.engine {
+            capture::Engine::Auto => Engine::Auto,
+            capture::Engine::AfPacket => Engine::AfPacket,
+            capture::Engine::Libpcap => Engine::Libpcap,
+        },
+        workers,
+        ..LiveOptions::default()
+    }
+}
+
+/// A number nobody outside knows. The hasher of the standard library is seeded by the system.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -3,6 +3,36 @@
 use crate::fill::Env;
 use crate::meter::View;
 
+mod csv;
+mod json;
+mod options;
+mod print;
+#[cfg(test)]
+mod sample;
+
+pub use csv::csv;
+pub use json::json;
+pub use options::{Error, Options};
+
+/// An export format: its name, what it is, and how an encoder of it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// What users call it.
+    pub name: &'static str,
+    /// One sentence for users.
+    pub help: &'static str,
+    /// Makes an encoder, or says which setting is wrong.
+    pub start: fn(&Options) -> Result<Box<dyn Encode>, Error>,
+}
+
+/// Every format.
+pub const SPECS: &[Format] = &[json::SPEC, csv::SPEC];
+
+/// The format of this name.
+pub fn format(name: &str) -> Option<&'static Format> {
+    SPECS.iter().find(|spec| spec.name == name)
+}
+
 /// An export format at work, for one receiver: what it was told (templates, sequence numbers) is its state.
 pub trait Encode: Send {
     /// Adds a flow's record or records. Whole messages are appended to `out` as they fill.
@@ -34,6 +64,9 @@ pub struct Counters {
     pub pending: u64,
     /// Flows the format cannot tell: an IPv6 flow in NetFlow v5.
     pub v5_ipv6: u64,
+    /// Flows of which the template tells nothing that the format can carry: an IPv6 flow where only IPv4 addresses are
+    /// asked for.
+    pub untold: u64,
 }
 
 /// Finished messages, one behind the other, with the number of flow records in each.

@@ -1,0 +1,203 @@
+//! Values as characters: what JSON and CSV share.
+
+use flowsonde_elements::{Element, Kind, Value};
+
+use crate::fill::{self, Env, Fill};
+use crate::meter::View;
+
+/// How an element's value is printed.
+#[derive(Debug)]
+pub(super) struct Printer {
+    source: Source,
+    /// True when JSON needs quotes around it.
+    pub quoted: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Filled(Fill),
+    /// Nothing fills it: always the same.
+    Constant(Box<[u8]>),
+}
+
+impl Printer {
+    /// The printer of an element.
+    pub fn of(element: &Element) -> Printer {
+        let unset = Value::unset(element.kind);
+        let quoted = !matches!(unset, Value::U64(_) | Value::I64(_) | Value::F32(_) | Value::F64(_) | Value::Bool(_));
+        match fill::row(element) {
+            Some(row) => Printer { source: Source::Filled(row.fill), quoted },
+            None => {
+                let floating = matches!(element.kind, Kind::LatencyMs | Kind::F64);
+                let text = if floating { "0.0".to_owned() } else { unset.to_string() };
+                Printer { source: Source::Constant(text.into_bytes().into()), quoted }
+            }
+        }
+    }
+
+    /// Appends the value. Only a text passes `escape`: nothing else needs it.
+    #[inline]
+    pub fn print(&self, v: &View<'_>, env: &Env, out: &mut Vec<u8>, escape: impl Fn(&str, &mut Vec<u8>)) {
+        match &self.source {
+            Source::Constant(bytes) => out.extend_from_slice(bytes),
+            Source::Filled(fill) => match fill {
+                Fill::Number(read) => number(read(v, env), out),
+                Fill::Latency(read) => latency(read(v), out),
+                Fill::Ipv4(read) => ipv4(read(v, env), out),
+                Fill::Ipv6(read) => ipv6(read(v, env), out),
+                Fill::Mac(read) => mac(read(v), out),
+                Fill::Label(read) => read(v).iter().for_each(|&octet| hex(octet, out)),
+                Fill::Text(read) => escape(read(v, env), out),
+            },
+        }
+    }
+}
+
+#[inline]
+fn number(n: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+/// Milliseconds with as many digits of microseconds as there are, at least one: 38.612, 5.5, 0.0.
+fn latency(micros: u32, out: &mut Vec<u8>) {
+    number(u64::from(micros / 1000), out);
+    let rest = micros % 1000;
+    let digit = |n: u32| b'0' + (n % 10) as u8;
+    let digits = [b'.', digit(rest / 100), digit(rest / 10), digit(rest)];
+    let length = match rest {
+        _ if rest.is_multiple_of(100) => 2,
+        _ if rest.is_multiple_of(10) => 3,
+        _ => 4,
+    };
+    out.extend(digits.into_iter().take(length));
+}
+
+#[inline]
+fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+    let mut text = [0u8; 16];
+    let mut at = 0;
+    for octet in octets {
+        let &(digits, length) = &DECIMAL[usize::from(octet)];
+        // Three digits and the point, of which some are written over: one store instead of a loop.
+        if let Some(place) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+            *place = digits;
+        }
+        at += usize::from(length);
+    }
+    // The last point.
+    out.extend_from_slice(text.get(..at.saturating_sub(1)).unwrap_or(&[]));
+}
+
+/// The digits of every octet with a point behind, and how many characters that is.
+const DECIMAL: [([u8; 4], u8); 256] = {
+    let mut table = [([0; 4], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let (a, b, c) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
+        table[n] = match n {
+            0..10 => ([c, b'.', 0, 0], 2),
+            10..100 => ([b, c, b'.', 0], 3),
+            _ => ([a, b, c, b'.'], 4),
+        };
+        n += 1;
+    }
+    table
+};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+#[inline]
+fn hex(octet: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]);
+}
+
+fn mac(octets: [u8; 6], out: &mut Vec<u8>) {
+    let mut text = [b':'; 17];
+    for (place, octet) in text.chunks_mut(3).zip(octets) {
+        place[0] = DIGITS[usize::from(octet >> 4)];
+        place[1] = DIGITS[usize::from(octet & 15)];
+    }
+    out.extend_from_slice(&text);
+}
+
+/// As RFC 5952 has it: the longest run of two or more zero groups, the first of equals, is `::`; an IPv4-mapped address
+/// ends in dotted decimals.
+fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
+    if let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = octets {
+        out.extend_from_slice(b"::ffff:");
+        return ipv4([a, b, c, d], out);
+    }
+    let mut groups = [0u16; 8];
+    for (group, pair) in groups.iter_mut().zip(octets.chunks_exact(2)) {
+        *group = u16::from_be_bytes([pair[0], pair[1]]);
+    }
+    let (mut start, mut length, mut run) = (8, 1, 0);
+    for (i, &group) in groups.iter().enumerate() {
+        run = if group == 0 { run + 1 } else { 0 };
+        if run > length {
+            (start, length) = (i + 1 - run, run);
+        }
+    }
+    for (i, &group) in groups.iter().enumerate() {
+        if i == start {
+            out.extend_from_slice(if start + length == 8 { b"::" } else { b":" });
+        }
+        if (start..start + length).contains(&i) && start < 8 {
+            continue;
+        }
+        if i > 0 {
+            out.push(b':');
+        }
+        let nibbles = group.to_be_bytes().map(|octet| [octet >> 4, octet & 15]);
+        let [a, b, c, d] = [nibbles[0][0], nibbles[0][1], nibbles[1][0], nibbles[1][1]].map(|n| DIGITS[usize::from(n)]);
+        let all = [a, b, c, d];
+        let zeros = (group | 1).leading_zeros() as usize / 4;
+        out.extend_from_slice(all.get(zeros..).unwrap_or(&all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    fn printed(print: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        print(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn latencies_keep_their_microseconds() {
+        let all = [(0, "0.0"), (38_612, "38.612"), (5_500, "5.5"), (1, "0.001"), (120, "0.12"), (7_000, "7.0")];
+        for (micros, text) in all {
+            assert_eq!(printed(|out| latency(micros, out)), text);
+        }
+    }
+
+    #[test]
+    fn addresses_are_printed_as_the_standard_library_does() {
+        for address in [[0, 0, 0, 0], [255, 255, 255, 255], [10, 99, 100, 9], [192, 0, 2, 1]] {
+            assert_eq!(printed(|out| ipv4(address, out)), Ipv4Addr::from(address).to_string());
+        }
+        let mut random = 1u64;
+        for text in ["::", "::1", "1::", "fe80::1:0:0:1", "1:0:0:2::3", "2001:db8:1:1:1:0:1:1", "::ffff:1.2.3.4"] {
+            let address: Ipv6Addr = text.parse().expect("address");
+            assert_eq!(printed(|out| ipv6(address.octets(), out)), address.to_string());
+        }
+        for _ in 0..10_000 {
+            // Groups are zero as often as not, and of any number of digits.
+            let groups = core::array::from_fn::<u16, 8, _>(|_| {
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                if random >> 63 == 0 { 0 } else { (random >> 40) as u16 >> ((random >> 60 & 3) * 4) }
+            });
+            let address = Ipv6Addr::from(groups);
+            assert_eq!(printed(|out| ipv6(address.octets(), out)), address.to_string());
+        }
+    }
+
+    #[test]
+    fn macs_are_lower_case() {
+        assert_eq!(printed(|out| mac([0, 0x1b, 0x17, 0xAB, 2, 0xff], out)), "00:1b:17:ab:02:ff");
+    }
+}

@@ -1,6 +1,16 @@
 //! Where records go.
+//!
+//! The order of calls a sink expects of its owner, again and again: [`Sink::clock`], [`Sink::tick`], [`Sink::renewed`]
+//! (and when true, the encoder's `restart`), then [`Sink::send`], and last [`Sink::close`].
 
 use flowsonde_engine::encode::Messages;
+use flowsonde_wire::Nanos;
+
+pub mod pace;
+pub mod resolve;
+#[cfg(target_os = "linux")]
+mod socket;
+pub mod udp;
 
 /// A receiver of finished messages. It never blocks metering: what it cannot take at once it queues, within a bound, and
 /// what it has to drop it counts.
@@ -27,6 +37,23 @@ pub trait Sink: Send {
 
     /// What was done, in messages and flow records.
     fn counters(&self) -> Counters;
+
+    /// The time of the records that follow: the packets' own in a capture, else the wall clock. For sinks that divide
+    /// their output by time.
+    fn clock(&mut self, now: Nanos) {
+        let _ = now;
+    }
+
+    /// True when the receiver is gone for good (standard output was closed): nothing sent from now on can arrive, so the
+    /// program may as well stop.
+    fn gone(&self) -> bool {
+        false
+    }
+
+    /// Takes what there is to tell the user, a line each. Sinks say the same thing seldom; the printer still limits.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a sink did with the flow records it was given. `records = delivered + queued + sum(lost)`.
@@ -45,3 +72,44 @@ pub struct Counters {
     /// Bytes handed to the system.
     pub bytes: u64,
 }
+
+impl Counters {
+    /// Counts what was given.
+    fn take(&mut self, messages: &Messages) {
+        self.messages += messages.len() as u64;
+        self.records += messages.records();
+    }
+
+    /// Counts `records` as lost for `reason`. Reasons are few, so a list will do.
+    fn lose(&mut self, reason: &'static str, records: u64) {
+        if records == 0 {
+            return;
+        }
+        match self.lost.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += records,
+            None => self.lost.push((reason, records)),
+        }
+    }
+
+    /// Flow records lost, whatever the reason.
+    pub fn lost_records(&self) -> u64 {
+        self.lost.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether every record given is accounted for.
+    pub fn balanced(&self) -> bool {
+        self.records == self.delivered + self.queued + self.lost_records()
+    }
+}
+
+/// Why a sink cannot be opened; its text names the option, the value seen and what would help.
+#[derive(Debug)]
+pub struct Error(pub String);
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Error {}

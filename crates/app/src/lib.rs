@@ -5,11 +5,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
 
+pub mod catalogue;
 pub mod config;
 pub mod console;
 pub mod flags;
 pub mod ledger;
 pub mod log;
 pub mod manual;
+pub mod pipeline;
 pub mod progress;
 pub mod stop;

@@ -1,3 +1,34 @@
 //! The probe and collector.
 
-fn main() {}
+use std::process::ExitCode;
+
+use flowsonde_app::flags::{self, Options, process::Action};
+use flowsonde_app::stop::Stop;
+use flowsonde_app::{catalogue, console, log, manual, pipeline};
+
+#[global_allocator]
+static ALLOCATOR: flowsonde_io::memory::HugePages = flowsonde_io::memory::HugePages;
+
+fn main() -> ExitCode {
+    match flags::read(std::env::args_os().skip(1)).and_then(|options| act(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => stop.report(manual::PROGRAM),
+    }
+}
+
+fn act(options: &Options) -> Result<(), Stop> {
+    log::set_verbosity(options.process.verbosity);
+    match &options.process.action {
+        Action::Run => return pipeline::run(options),
+        Action::CheckConfig => {
+            pipeline::check(options)?;
+            console::print("the configuration is good\n");
+        }
+        Action::Help => console::print(&manual::help()),
+        Action::Elements(about) => console::print(&catalogue::text(about.as_deref())?),
+        Action::Version => console::print(&manual::version()),
+        Action::Man => console::print(&manual::page()),
+        Action::Completions(shell) => console::print(&manual::completions(*shell)),
+    }
+    Ok(())
+}

@@ -30,6 +30,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether a summary is printed at the end: asked for, or nothing else to be seen of the flows.
+    pub fn summarises(&self) -> bool {
+        let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
+        self.output.summary || nowhere
+    }
+
     /// Refuses options that do not go together.
     pub fn check(&self) -> Result<(), Stop> {
         let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
@@ -97,12 +103,6 @@ impl Options {
                 warnings.push(text.to_owned());
             }
         };
-        let nowhere = self.export.collectors.is_empty() && !self.output.any();
-        warn(
-            nowhere && !self.export.none,
-            "no output is given: flows are counted and dropped; give -n, --json, --csv, --ipfix-file or -P, or -n none \
-             if that is meant",
-        );
         warn(
             self.export.version == Version::V5 && self.template.fields.is_some(),
             "--flow-templ: NetFlow v5 has a fixed format; elements it lacks are not exported to collectors",
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_may_not_be_meant_is_warned_of() {
         for (words, warning) in [
-            (&["-i-"][..], Some("no output")),
+            (&["-i-"][..], None),
             (&["-i-", "-nnone"], None),
             (&["-i-", "-n10.0.0.1"], None),
             (&["-i-", "--json=-"], None),

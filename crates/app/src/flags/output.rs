@@ -30,6 +30,8 @@ pub struct Output {
     pub nest: bool,
     /// Most records in a file.
     pub max_lines: u32,
+    /// A summary is printed at the end, whatever other outputs there are.
+    pub summary: bool,
 }
 
 impl Output {
@@ -57,6 +59,7 @@ impl Default for Output {
             dump_command: None,
             nest: true,
             max_lines: 10_000,
+            summary: false,
         }
     }
 }
@@ -138,6 +141,17 @@ pub const SPEC: Group = Group {
             good: &["flows.ipfix"],
             apply: |options, text| {
                 options.output.ipfix_file = Some(PathBuf::from(text));
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "summary",
+            help: "Print top ports, top talkers and TCP quality at the end",
+            doc: "This is what is printed, too, when no output is named at all.",
+            good: &[""],
+            apply: |options, _| {
+                options.output.summary = true;
                 Ok(())
             },
             ..Flag::SWITCH

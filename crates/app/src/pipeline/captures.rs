@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use flowsonde_engine::meter::Meter;
 use flowsonde_io::source::files::Files;
-use flowsonde_io::source::list::Input;
 use flowsonde_io::source::paced::Paced;
-use flowsonde_io::source::{Poll, Source};
+use flowsonde_io::source::{Input, Poll, Source};
 
 use super::books::Account;
 use super::outputs::Outputs;

@@ -12,15 +12,17 @@
 mod books;
 mod captures;
 mod live;
+mod open;
 mod outputs;
 mod setup;
 mod summary;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowsonde_io::process;
-use flowsonde_io::source::list::{self, Input};
+use flowsonde_io::source::{Input, list};
 
 use crate::flags::Options;
 use crate::flags::capture::Input as Named;
@@ -28,6 +30,7 @@ use crate::flags::process::Verbosity;
 use crate::ledger::Ledger;
 use crate::log;
 use crate::stop::Stop;
+use open::open_outputs;
 
 /// Set by SIGINT and SIGTERM: end every flow, write the ledger, stop.
 pub type Signal = Arc<AtomicBool>;
@@ -95,6 +98,39 @@ pub fn check(options: &Options) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Becomes another user than root, once everything that needs root is open.
+fn drop_privileges(options: &Options) -> Result<(), Stop> {
+    let process = &options.process;
+    if !process::is_root() || process.keep_privileges {
+        return Ok(());
+    }
+    let named = process.user.as_deref();
+    let user = match named {
+        Some(name) => process::User::named(name)
+            .ok_or_else(|| Stop::Failed(format!("--unprivileged-user={name}: no such user; give one of this system")))?,
+        None => match process::User::named("flowsonde").or_else(|| process::User::named("nobody")) {
+            Some(user) => user,
+            None => return Ok(()),
+        },
+    };
+    // What is written to later has to stay writable; a file is replaced by one made beside it.
+    let later = [process.ledger.as_deref().and_then(Path::parent), options.output.dump_path.as_deref()];
+    for directory in later.into_iter().flatten() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        if !user.can_write(directory) {
+            let text = format!("{} cannot be written to by {}", directory.display(), user.name);
+            if named.is_some() {
+                return Err(Stop::Failed(format!("--unprivileged-user={}: {text}; change its owner", user.name)));
+            }
+            log::warn("privileges", &format!("staying root: {text}"));
+            return Ok(());
+        }
+    }
+    user.become_now().map_err(|error| {
+        Stop::Failed(format!("cannot become {}: {error}; give --dont-drop-privileges to stay root", user.name))
+    })
+}
+
 /// Writes the ledger where it was asked for.
 fn show(options: &Options, ledger: &Ledger, last: bool) -> Result<(), Stop> {
     if let Err(error) = ledger.check() {
@@ -126,10 +162,10 @@ fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {
 }
 
 /// The file that names our process while we run.
-struct PidFile<'a>(&'a std::path::Path);
+struct PidFile<'a>(&'a Path);
 
 impl<'a> PidFile<'a> {
-    fn new(path: &'a std::path::Path) -> Result<Self, Stop> {
+    fn new(path: &'a Path) -> Result<Self, Stop> {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| Stop::Failed(format!("--pid-file={}: {error}; give a path that can be written", path.display())))?;
         Ok(PidFile(path))

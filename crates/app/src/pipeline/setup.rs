@@ -33,7 +33,7 @@ impl Plan {
         };
         let env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());
-        if options.output.summarises() {
+        if options.summarises() {
             groups = groups.with(Group::Quality).with(Group::Latency);
         }
         let meter = meter(options, groups);

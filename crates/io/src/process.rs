@@ -1,0 +1,79 @@
+//! The process itself: background, privileges, CPUs. Linux and other Unixes.
+#![allow(unsafe_code, reason = "the standard library has no calls for these")]
+
+use std::ffi::CString;
+use std::io;
+
+/// Goes to the background: a new session, no terminal, standard streams on `/dev/null`. The working directory stays.
+/// To be called before any thread is started.
+pub fn daemon() -> io::Result<()> {
+    // SAFETY: takes two flags; there is one thread, so that the child of its fork has all of the program.
+    #[allow(deprecated, reason = "deprecated on macOS only, where launchd is meant to be used")]
+    let result = unsafe { libc::daemon(1, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A user of this system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Name.
+    pub name: String,
+    uid: libc::uid_t,
+    gid: libc::gid_t,
+}
+
+impl User {
+    /// Finds a user by name.
+    pub fn named(name: &str) -> Option<User> {
+        let c_name = CString::new(name).ok()?;
+        // SAFETY: a valid C string goes in; the result is null or points to static storage, read before the next call, and
+        // only from the one thread that sets the program up.
+        let entry = unsafe { libc::getpwnam(c_name.as_ptr()).as_ref() }?;
+        Some(User { name: name.to_owned(), uid: entry.pw_uid, gid: entry.pw_gid })
+    }
+
+    /// Becomes this user for good.
+    pub fn become_now(&self) -> io::Result<()> {
+        // SAFETY: plain numbers go in; the null pointer is not read, as the count is 0. Groups go first, while it is allowed.
+        let done = unsafe {
+            libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(self.gid) == 0 && libc::setuid(self.uid) == 0
+        };
+        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Whether files in `directory` can be made by this user, as its permission bits say.
+    pub fn can_write(&self, directory: &std::path::Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(meta) = std::fs::metadata(directory) else { return false };
+        let bits = match (meta.uid() == self.uid, meta.gid() == self.gid) {
+            (true, _) => meta.mode() >> 6,
+            (false, true) => meta.mode() >> 3,
+            (false, false) => meta.mode(),
+        };
+        bits & 3 == 3
+    }
+}
+
+/// True when running as root.
+pub fn is_root() -> bool {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Keeps the calling thread on one CPU.
+#[cfg(target_os = "linux")]
+pub fn pin(cpu: u16) -> io::Result<()> {
+    // SAFETY: a set of bits is plain data, for which all zero is a value; `CPU_SET` checks the range; the size is its own.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(usize::from(cpu), &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps the calling thread on one CPU.
+#[cfg(not(target_os = "linux"))]
+pub fn pin(_cpu: u16) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}

@@ -17,8 +17,8 @@ addition. The work is in reading those fields the way a flow meter counts:
   before them.
 - ICMP has no ports in the key, as in tshark's 5-tuple.
 - Bytes are the IP total length, or the IPv6 payload length + 40.
-- IP found behind an unusual link layer counts too; `beyond` names the layer, as
-  a hint for tracing.
+- IP found behind an unusual link layer counts too; `layers` has the packets by
+  what is below IP, as a hint for tracing.
 
 Results are cached by the capture's hash and VERSION, outside the repository.
 """
@@ -33,7 +33,7 @@ import sys
 import tempfile
 from functools import lru_cache
 
-VERSION = 1  # raise when the meaning of the cached result changes
+VERSION = 3  # raise when the meaning of the cached result changes
 
 FIELDS = """
 frame.number frame.time_epoch frame.len frame.protocols
@@ -41,7 +41,7 @@ ip.src ip.dst ip.proto ip.len ip.id ip.flags.mf ip.frag_offset ip.ttl
 ipv6.src ipv6.dst ipv6.nxt ipv6.plen ipv6.hlim ipv6.opt.jumbo
 ipv6.hopopts.nxt ipv6.dstopts.nxt ipv6.routing.nxt
 ipv6.fraghdr.nxt ipv6.fraghdr.offset ipv6.fraghdr.more ipv6.fraghdr.ident
-tcp.srcport tcp.dstport tcp.stream tcp.flags
+tcp.srcport tcp.dstport tcp.stream tcp.flags tcp.seq_raw tcp.ack_raw
 udp.srcport udp.dstport sctp.srcport sctp.dstport dccp.srcport dccp.dstport
 icmp.type icmp.code icmpv6.type icmpv6.code
 tcp.analysis.retransmission tcp.analysis.fast_retransmission
@@ -71,6 +71,15 @@ EXTENSIONS = {
     60: "ipv6.dstopts.nxt",
 }
 SYN, ACK = 0x02, 0x10
+
+
+def unusual(answer):
+    """The layers below IP, with their packets, that are not the common ones."""
+    return {
+        stack: packets
+        for stack, packets in answer["layers"].items()
+        if any(layer not in USUAL for layer in stack.split(":"))
+    }
 
 
 @lru_cache(maxsize=1 << 16)
@@ -112,7 +121,7 @@ class Packet:
 
     __slots__ = (
         "frame", "time", "src", "dst", "sport", "dport", "protocol", "bytes",
-        "ttl", "fragment", "later", "fragment_id", "flags", "stream", "icmp",
+        "ttl", "fragment", "later", "fragment_id", "flags", "seq", "ack", "stream", "icmp",
         "retransmission", "out_of_order", "rtt", "below",
     )
 
@@ -143,6 +152,7 @@ def packet(row):
         return None
     p.sport = p.dport = 0
     p.flags = p.stream = p.icmp = p.rtt = None
+    p.seq = p.ack = 0
     p.retransmission = p.out_of_order = False
     if not p.later:
         transport(row, p)
@@ -205,6 +215,8 @@ def transport(row, p):
     if p.protocol == TCP:
         if row("tcp.flags"):
             p.flags = number(row("tcp.flags")) & 0xFF
+        if row("tcp.seq_raw") and row("tcp.ack_raw"):
+            p.seq, p.ack = number(row("tcp.seq_raw")), number(row("tcp.ack_raw"))
         if row("tcp.stream"):
             p.stream = number(row("tcp.stream"))
         p.retransmission = any(
@@ -257,6 +269,7 @@ class Stream:
         self.syn = [0, 0]
         self.synack = [0, 0]
         self.handshake = None  # the client's side, once all three were seen
+        self.shake = []  # (way, seq, time) of SYN, SYN/ACK, ACK as far as seen
         self.rtt = None
         self.retransmissions = [0, 0]
         self.out_of_order = [0, 0]
@@ -267,9 +280,7 @@ class Stream:
         flags = p.flags or 0
         if flags & SYN:
             (self.synack if flags & ACK else self.syn)[way] += 1
-        elif flags & ACK and self.handshake is None:
-            if self.syn[way] and self.synack[1 - way]:
-                self.handshake = way
+        self.greet(p, way, flags)
         if p.rtt is not None and self.rtt is None:
             self.rtt = p.rtt
         self.retransmissions[way] += p.retransmission
@@ -278,10 +289,27 @@ class Stream:
             kind = "out of order" if p.out_of_order else "retransmission"
             self.frames.append((p.frame, way, kind))
 
+    def greet(self, p, way, flags):
+        """The three packets of a handshake, each acknowledging the one before
+        (a SYN may carry data, RFC 7413)."""
+        if flags & SYN and not flags & ACK:
+            if len(self.shake) < 2:
+                self.shake = [(way, p.seq, p.time)]
+            return
+        if not flags & ACK or len(self.shake) not in (1, 2):
+            return
+        other, seq, _ = self.shake[-1]
+        if way == other or (p.ack - seq - 1) % (1 << 32) > 65535:
+            return
+        if len(self.shake) == 1 and flags & SYN or len(self.shake) == 2 and not flags & SYN:
+            self.shake.append((way, p.seq, p.time))
+        if len(self.shake) == 3:
+            self.handshake = way
+
 
 def summarise(rows, frames=False):
     """The oracle's whole answer, as JSON would hold it."""
-    flows, streams, beyond = {}, {}, {}
+    flows, streams, layers = {}, {}, {}
     firsts = {}  # fragment id -> (protocol, sport, dport) of the first fragment
     waiting = {}  # fragment id -> later fragments met before their first
     count = {"frames": 0, "ip": 0, "no_ip_header": 0, "orphans": 0, "early": 0}
@@ -292,10 +320,8 @@ def summarise(rows, frames=False):
             if link_layers(row("frame.protocols") or "")[1]:
                 count["no_ip_header"] += 1
             continue
-        if any(layer not in USUAL for layer in p.below):
-            entry = beyond.setdefault(":".join(p.below), [0, 0])
-            entry[0] += 1
-            entry[1] += p.bytes
+        stack = ":".join(p.below)
+        layers[stack] = layers.get(stack, 0) + 1
         count["ip"] += 1
         if p.later:
             first = firsts.get(p.fragment_id)
@@ -320,7 +346,7 @@ def summarise(rows, frames=False):
     return {
         "version": VERSION,
         "count": count,
-        "beyond": beyond,
+        "layers": layers,
         "flows": [
             dict(vars(flow), key=[list(k[0]), list(k[1]), k[2]])
             for k, flow in flows.items()

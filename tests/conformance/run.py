@@ -84,7 +84,7 @@ def examine(program, root, capture, accepted):
         outcome.seen.add(difference.what)
         known = accepted.get(name, {}).get(difference.what)
         (outcome.accepted if known else outcome.differences).append(difference)
-    outcome.hints = [f"{n} packets behind {layers}" for layers, (n, _) in answer["beyond"].items()]
+    outcome.hints = [f"{n} packets behind {stack}" for stack, n in oracle.unusual(answer).items()]
     for word in ("orphans", "early", "no_ip_header"):
         if answer["count"][word]:
             outcome.hints.append(f"{answer['count'][word]} {word}")
@@ -157,7 +157,7 @@ def trace(program, root, capture):
         sys.exit(f"conformance: tshark cannot read {capture}: {answer['unreadable']}")
     expected = compare.flows_of(answer)
     mine = probe.gather(probe.records(program, path, probe.WHOLE))
-    print(f"tshark: {answer['count']}; behind unusual layers: {answer['beyond']}")
+    print(f"tshark: {answer['count']}; packets by layers below IP: {answer['layers']}")
     for difference in compare.every(mine, expected, answer, collections.Counter()):
         print(f"\n{difference.what}")
         for line in difference.lines:

@@ -18,7 +18,7 @@ import time
 
 import wire
 
-SYN, FIN, RST, ACK = 2, 1, 4, 16
+SYN, FIN, ACK = 2, 1, 16
 PORTS = (6, 17, 33, 132, 136)
 
 
@@ -186,6 +186,9 @@ def parse(frame, at):
         p.src, p.dst = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
         end, at = at + p.bytes, at + 40
         while p.protocol in (0, 43, 44, 60) and at + 8 <= len(frame):
+            if p.protocol == 0 and p.bytes == 40 and frame[at + 2 : at + 4] == b"\xc2\x04":
+                p.bytes += int.from_bytes(frame[at + 4 : at + 8], "big")
+                end += p.bytes - 40
             if p.protocol == 44:
                 field = int.from_bytes(frame[at + 2 : at + 4], "big")
                 p.later = field >> 3 != 0
@@ -308,12 +311,12 @@ def meter(path, idle):
 
 
 def reused(flow, p):
-    """tshark's rule for a new stream on the same ports."""
+    """tshark's rule for a new stream on the same ports: a SYN, without ACK, whose
+    sequence number is not the one this end began with."""
     if p.protocol != 6 or p.later or p.flags & (SYN | ACK) != SYN:
         return False
     way = 0 if (p.src, p.sport) == flow.client else 1
-    over = (flow.flags[0] | flow.flags[1]) & (FIN | RST)
-    return flow.base[way] is not None and (over != 0 or p.seq != flow.base[way])
+    return flow.base[way] is not None and p.seq != flow.base[way]
 
 
 def main():

@@ -1,35 +1,38 @@
 """NetFlow v5, v9 and IPFIX datagrams from JSON records, for the stand-in only.
 
-One record per direction that has packets, the plainest template: no more than
-the export check needs to be tried out.
+The plainest templates: no more than the export check needs to be tried out. v9
+has one record a flow (elements 23, 24), the others one per direction.
 """
 
 import ipaddress
 import struct
 
 FIELDS = [(1, 8), (2, 8), (22, 4), (21, 4), (7, 2), (11, 2), (4, 1), (6, 1), (5, 1)]
+OUT = [(23, 8), (24, 8)]
 TEMPLATES = {4: (257, [(8, 4), (12, 4)]), 6: (258, [(27, 16), (28, 16)])}
-BOOT = 1_000_000_000  # seconds; the stand-in booted long ago
 
 
-def sides(records):
-    """One row per direction with packets."""
+def sides(records, whole):
+    """One row a flow with both directions, or one per direction with packets."""
     for record in records:
         version = record["IP_PROTOCOL_VERSION"]
         names = (f"IPV{version}_SRC_ADDR", f"IPV{version}_DST_ADDR")
         ends = [ipaddress.ip_address(record[name]).packed for name in names]
         ports = [record["L4_SRC_PORT"], record["L4_DST_PORT"]]
         times = (record["FLOW_START_MILLISECONDS"], record["FLOW_END_MILLISECONDS"])
-        if record["IN_PKTS"]:
-            yield (version, *ends, *ports, record["IN_PKTS"], record["IN_BYTES"], *times,
-                   record["PROTOCOL"], record["CLIENT_TCP_FLAGS"])
-        if record["OUT_PKTS"]:
-            yield (version, *ends[::-1], *ports[::-1], record["OUT_PKTS"], record["OUT_BYTES"],
-                   *times, record["PROTOCOL"], record["SERVER_TCP_FLAGS"])
+        there = record["IN_PKTS"], record["IN_BYTES"]
+        back = record["OUT_PKTS"], record["OUT_BYTES"]
+        protocol = record["PROTOCOL"]
+        if there[0] or whole:
+            yield (version, *ends, *ports, *there, *times, protocol,
+                   record["CLIENT_TCP_FLAGS"], back)
+        if back[0] and not whole:
+            yield (version, *ends[::-1], *ports[::-1], *back, *times, protocol,
+                   record["SERVER_TCP_FLAGS"], there)
 
 
 def export(records, version):
-    rows = list(sides(records))
+    rows = list(sides(records, version == 9))
     if version == 5:
         return list(netflow5([row for row in rows if row[0] == 4]))
     return list(templated(rows, version))
@@ -48,7 +51,7 @@ def netflow5(rows):
         boot = last - uptime
         out = struct.pack(">HHIIIIBBH", 5, len(part), uptime, last // 1000,
                           last % 1000 * 1_000_000, sent, 0, 0, 0)
-        for _, src, dst, sport, dport, packets, octets, first, end, protocol, flags in part:
+        for _, src, dst, sport, dport, packets, octets, first, end, protocol, flags, _ in part:
             out += src + dst + bytes(4) + struct.pack(
                 ">HHIIIIHHBBBBHHBBH", 0, 0, packets, octets,
                 (first - boot) & 0xFFFFFFFF, (end - boot) & 0xFFFFFFFF,
@@ -59,7 +62,7 @@ def netflow5(rows):
 
 def templated(rows, version):
     sequence = 0
-    fields = FIELDS if version == 9 else [
+    fields = FIELDS + OUT if version == 9 else [
         ({22: 152, 21: 153}.get(kind, kind), 8 if kind in (21, 22) else size)
         for kind, size in FIELDS
     ]
@@ -93,10 +96,13 @@ def templated(rows, version):
 
 
 def data_record(row, version, boot):
-    _, src, dst, sport, dport, packets, octets, first, end, protocol, flags = row
+    _, src, dst, sport, dport, packets, octets, first, end, protocol, flags, back = row
     if version == 9:
         times = struct.pack(">II", (first - boot) & 0xFFFFFFFF, (end - boot) & 0xFFFFFFFF)
     else:
         times = struct.pack(">QQ", first, end)
-    return src + dst + struct.pack(">QQ", octets, packets) + times + struct.pack(
-        ">HHBBB", sport, dport, protocol, flags, 0)
+    out = src + dst + struct.pack(">QQ", octets, packets) + times
+    out += struct.pack(">HHBBB", sport, dport, protocol, flags, 0)
+    if version == 9:
+        out += struct.pack(">QQ", back[1], back[0])
+    return out

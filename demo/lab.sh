@@ -257,8 +257,8 @@ END
   # A port behind a silent firewall, and one behind a talking one.
   s iptables -A INPUT -p tcp --dport 7998 -j DROP
   s iptables -A INPUT -p udp --dport 7997 -j REJECT --reject-with icmp-admin-prohibited
-  ffmpeg -nostdin -loglevel error -y -f lavfi -i 'sine=frequency=440:sample_rate=8000:duration=6' -f alaw "$T/voice.al"
-  for i in uac uas; do sed "s#VOICE#$T/voice.al#" "$LAB/sip/$i.xml" >"$T/$i.xml"; done
+  ffmpeg -nostdin -loglevel error -y -f lavfi -i "sine=frequency=440:sample_rate=8000:duration=${VOICE:=6}" -f alaw "$T/voice.al"
+  for i in uac uas; do sed "s#VOICE#$T/voice.al#; s#TALK#${VOICE}000#" "$LAB/sip/$i.xml" >"$T/$i.xml"; done
   sleep 2
 }
 
@@ -342,7 +342,7 @@ do_ssh() {
   c scp -q "${SSHO[@]}" "$T/blob" root@$SSH:"$T/blob.copy"
   cmp "$T/blob" "$T/blob.copy"
 }
-do_sip() { # one call of 6 s, A-law both ways; the caller rings off
+do_sip() { # one call of 6 s (or as long as the file voice.al, $VOICE s), A-law both ways; the caller rings off
   local opt=(-m 1 -nostdin -p 5060 -timeout 20s)
   ( cd "$T" && exec ip netns exec $P-server sipp -sf uas.xml -i $SIP -mi $SIP "${opt[@]}" >sipp-uas.log 2>&1 ) & PIDS[uas]=$!
   sleep 1
@@ -378,29 +378,33 @@ for a,p in (("203.0.113.7",7996),("2001:db8:5::7",7996),("203.0.113.7",7997)):
   c ping -q -c1 -W1 -M do -s 1400 2001:db8:7::2 >/dev/null || true # packet too big
   c ping -q -c1 -W1 2001:db8:5::99 >/dev/null || true             # neighbour does not answer
 }
-# tunnel MODE NAME CLIENT-ARGS -- SERVER-ARGS; inside: 10.9.0.1 and 10.9.0.2, fd00:9::1 and ::2
+# tunnel_up MODE NAME CLIENT-ARGS -- SERVER-ARGS. Inside, with $I the number of
+# the tunnel: 10.9.$I.1 and 10.9.$I.2, fd00:9:$I::1 and ::2.
+I=0
 tunnel_up() {
   local mode=$1 name=$2 left=() right=() at=left a; shift 2
   for a in "$@"; do
     if [ "$a" = -- ]; then at=right; continue; fi
     if [ $at = left ]; then left+=("$a"); else right+=("$a"); fi
   done
-  bg "tun-s" server "$PY" "$LAB/tunnel.py" "$mode" "$name" --addr 10.9.0.2/24 --addr fd00:9::2/64 "${right[@]}"
+  bg "tun-s" server "$PY" "$LAB/tunnel.py" "$mode" "$name" --addr 10.9.$I.2/24 --addr fd00:9:$I::2/64 "${right[@]}"
   sleep 0.5
-  bg "tun-c" client "$PY" "$LAB/tunnel.py" "$mode" "$name" --addr 10.9.0.1/24 --addr fd00:9::1/64 "${left[@]}"
+  bg "tun-c" client "$PY" "$LAB/tunnel.py" "$mode" "$name" --addr 10.9.$I.1/24 --addr fd00:9:$I::1/64 "${left[@]}"
   sleep 0.7
-  bg tun-app server "$PY" "$LAB/backend.py" 10.9.0.2 8080
+  bg tun-app server "$PY" "$LAB/backend.py" 10.9.$I.2 8080
   sleep 0.7
 }
 tunnel_talk() { # the same talk through every tunnel: ping, ping6, two HTTP requests
-  c ping -q -c2 -i 0.2 -W2 10.9.0.2 >/dev/null
-  c ping -q -c2 -i 0.2 -W2 fd00:9::2 >/dev/null
-  c curl -sS -o /dev/null --max-time 10 http://10.9.0.2:8080/think/50 --next -sS -o /dev/null --max-time 10 \
-    --data-binary "@$T/www/1k.txt" -H 'Content-Type: text/plain' http://10.9.0.2:8080/echo
+  c ping -q -c2 -i 0.2 -W2 10.9.$I.2 >/dev/null
+  c ping -q -c2 -i 0.2 -W2 fd00:9:$I::2 >/dev/null
+  c curl -sS -o /dev/null --max-time 10 http://10.9.$I.2:8080/think/50 --next -sS -o /dev/null --max-time 10 \
+    --data-binary "@$T/www/1k.txt" -H 'Content-Type: text/plain' http://10.9.$I.2:8080/echo
+  sleep 0.3
 }
 tunnel_down() { stop tun-c; sleep 0.3; stop tun-app tun-s; }
 through() { # MODE: the tunnel with the arguments of this lab, the talk, down again
   local mode=$1
+  I=$((I + 1))
   case $mode in
     vlan) tunnel_up vlan t0 --dev c0 --id 10 --mac 02:00:5e:00:01:0c -- --dev s0 --id 10 --mac 02:00:5e:00:01:05 ;;
     qinq) tunnel_up qinq t0 --dev c0 --id 100 --id 10 --mac 02:00:5e:00:02:0c -- --dev s0 --id 100 --id 10 --mac 02:00:5e:00:02:05 ;;
@@ -420,6 +424,7 @@ through() { # MODE: the tunnel with the arguments of this lab, the talk, down ag
   tunnel_down
 }
 vxlan_talk() { # the kernel's own VXLAN
+  I=$((I + 1))
   c ip link add t0 type vxlan id 77 local $C4 remote $ODD dstport 4789 dev c0 ttl 64
   s ip link add t0 type vxlan id 77 local $ODD remote $C4 dstport 4789 dev s0 ttl 64
   local n a
@@ -427,10 +432,10 @@ vxlan_talk() { # the kernel's own VXLAN
     [ $n = client ] && a=1 || a=2
     quiet_nic $n t0
     in_ns $n ip link set t0 mtu 1400 address "02:00:5e:00:04:0$a" up
-    in_ns $n ip addr add 10.9.0.$a/24 dev t0
-    in_ns $n ip -6 addr add fd00:9::$a/64 dev t0 nodad
+    in_ns $n ip addr add 10.9.$I.$a/24 dev t0
+    in_ns $n ip -6 addr add fd00:9:$I::$a/64 dev t0 nodad
   done
-  bg tun-app server "$PY" "$LAB/backend.py" 10.9.0.2 8080
+  bg tun-app server "$PY" "$LAB/backend.py" 10.9.$I.2 8080
   sleep 0.7
   tunnel_talk
   stop tun-app

@@ -78,7 +78,7 @@ def main():
     def stop(*_):
         if o.report:
             with open(o.report, "w") as f:
-                json.dump({"delay_ms": o.delay, "ab": ways[0]["n"], "ba": ways[1]["n"]}, f, indent=1)
+                json.dump({"delay_ms": o.delay, "hold_ms": o.hold, "ab": ways[0]["n"], "ba": ways[1]["n"]}, f, indent=1)
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)

@@ -64,6 +64,8 @@ def dial(addr, port, rcvbuf=None):
     c = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET)
     if rcvbuf:
         c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    if "ODD_MSS" in os.environ:
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, int(os.environ["ODD_MSS"]))
     c.settimeout(60)
     c.connect((addr, port))
     return c

@@ -13,8 +13,11 @@ pub fn text(about: Option<&str>) -> Result<String, Stop> {
     let wanted = about.map(str::to_ascii_lowercase);
     for (group, elements) in registry::groups() {
         let whole = wanted.as_deref().is_none_or(|word| group.title().to_ascii_lowercase() == word);
-        let found: Vec<&Element> =
-            elements.iter().copied().filter(|element| whole || wanted.as_deref().is_some_and(|w| has(element, w))).collect();
+        let found: Vec<&Element> = elements
+            .iter()
+            .copied()
+            .filter(|element| whole || wanted.as_deref().is_some_and(|w| has(element, w)))
+            .collect();
         if found.is_empty() {
             continue;
         }

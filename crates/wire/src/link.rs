@@ -10,7 +10,7 @@
 //! ```
 //!
 //! An MPLS pseudowire with a control word (RFC 4448) is walked into; tunnels over IP are not links and stay for the
-//! network layer. Left out: IEEE 802.11, Frame Relay, MAC-in-MAC.
+//! network layer. Left out: IEEE 802.11, Frame Relay, MACsec, NSH.
 
 use crate::{Cursor, LinkType, Short};
 
@@ -60,6 +60,14 @@ const MPLS: u16 = 0x8847;
 const MPLS_MULTICAST: u16 = 0x8848;
 const PPPOE_SESSION: u16 = 0x8864;
 const TRANSPARENT_BRIDGING: u16 = 0x6558;
+/// IEEE 802.1BR port extension tag.
+const E_TAG: u16 = 0x893f;
+/// Cisco VN-Tag.
+const VN_TAG: u16 = 0x8926;
+/// IEEE 802.1ah, MAC in MAC: I-TAG, then the Ethernet frame it carries.
+const BACKBONE_BRIDGE: u16 = 0x88e7;
+/// Cisco FabricPath: tag and TTL, then the Ethernet frame it carries.
+const FABRIC_PATH: u16 = 0x8903;
 /// Largest 802.3 length; above it the field is an EtherType.
 const MAX_802_3: u16 = 1500;
 
@@ -142,6 +150,22 @@ fn network(mut c: Cursor<'_>, mut protocol: u16, mut found: Link) -> Result<Link
                     protocol = below_mpls(&mut c)?;
                 }
             }
+            E_TAG => {
+                c.skip(6, "E-TAG")?;
+                protocol = c.u16("EtherType after E-TAG")?;
+            }
+            VN_TAG => {
+                c.skip(4, "VN-Tag")?;
+                protocol = c.u16("EtherType after VN-Tag")?;
+            }
+            BACKBONE_BRIDGE => {
+                c.skip(16, "I-TAG and Ethernet addresses behind it")?;
+                protocol = c.u16("EtherType behind I-TAG")?;
+            }
+            FABRIC_PATH => {
+                c.skip(14, "FabricPath tag and Ethernet addresses behind it")?;
+                protocol = c.u16("EtherType behind FabricPath")?;
+            }
             PPPOE_SESSION => {
                 c.skip(6, "PPPoE header")?;
                 protocol = ppp(&mut c)?;
@@ -195,6 +219,11 @@ fn llc(c: &mut Cursor<'_>, length: u16) -> Result<u16, Error> {
 /// (RFC 1661, section 6.5 and 6.6).
 fn ppp(c: &mut Cursor<'_>) -> Result<u16, Error> {
     let mut first = c.u8("PPP header")?;
+    // Cisco HDLC recorded as PPP, as old captures of serial lines are: unicast or broadcast address, then an EtherType.
+    if matches!(first, 0x0f | 0x8f) && c.rest().first() == Some(&0) {
+        c.skip(1, "Cisco HDLC control")?;
+        return Ok(c.u16("Cisco HDLC protocol")?);
+    }
     if first == 0xff {
         c.skip(1, "PPP control")?;
         first = c.u8("PPP protocol")?;
@@ -259,6 +288,11 @@ mod tests {
         assert_eq!(walk(LinkType::NULL, &[0, 0, 0, 30, 0x60]).map(|l| l.l3), Ok(4));
         assert_eq!(walk(LinkType::ETHERNET, &ethernet(&[0x08, 0x06])), Err(Error::NotIp(0x0806)));
         assert_eq!(walk(LinkType(105), &[0; 40]), Err(Error::LinkType(LinkType(105))));
+        assert_eq!(walk(LinkType::PPP, &[0x0f, 0x00, 0x08, 0x00, 0x45]).map(|l| l.l3), Ok(4));
+        let e_tag = ethernet(&[0x89, 0x3f, 0, 0, 0, 0, 0, 0, 0x08, 0x00, 0x45]);
+        assert_eq!(walk(LinkType::ETHERNET, &e_tag).map(|l| l.l3), Ok(22));
+        let fabric_path = [&ethernet(&[0x89, 0x03, 0, 0])[..], &ethernet(&[0x08, 0x00, 0x45])].concat();
+        assert_eq!(walk(LinkType::ETHERNET, &fabric_path).map(|l| l.l3), Ok(30));
         let snap = ethernet(&[0, 40, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00, 0x45]);
         assert_eq!(walk(LinkType::ETHERNET, &snap).map(|l| l.l3), Ok(22));
     }

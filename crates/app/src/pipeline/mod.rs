@@ -106,8 +106,9 @@ fn drop_privileges(options: &Options) -> Result<(), Stop> {
     }
     let named = process.user.as_deref();
     let user = match named {
-        Some(name) => process::User::named(name)
-            .ok_or_else(|| Stop::Failed(format!("--unprivileged-user={name}: no such user; give one of this system")))?,
+        Some(name) => process::User::named(name).ok_or_else(|| {
+            Stop::Failed(format!("--unprivileged-user={name}: no such user; give one of this system"))
+        })?,
         None => match process::User::named("flowsonde").or_else(|| process::User::named("nobody")) {
             Some(user) => user,
             None => return Ok(()),
@@ -166,8 +167,9 @@ struct PidFile<'a>(&'a Path);
 
 impl<'a> PidFile<'a> {
     fn new(path: &'a Path) -> Result<Self, Stop> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(|error| Stop::Failed(format!("--pid-file={}: {error}; give a path that can be written", path.display())))?;
+        std::fs::write(path, format!("{}\n", std::process::id())).map_err(|error| {
+            Stop::Failed(format!("--pid-file={}: {error}; give a path that can be written", path.display()))
+        })?;
         Ok(PidFile(path))
     }
 }

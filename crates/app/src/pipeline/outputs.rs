@@ -85,7 +85,13 @@ pub struct Outputs {
 
 impl Outputs {
     /// With nothing sent yet.
-    pub fn new(env: Env, local: Vec<Output>, collectors: Vec<Output>, all_collectors: bool, summary: Option<Summary>) -> Self {
+    pub fn new(
+        env: Env,
+        local: Vec<Output>,
+        collectors: Vec<Output>,
+        all_collectors: bool,
+        summary: Option<Summary>,
+    ) -> Self {
         Outputs { env, local, collectors, all_collectors, turn: 0, flows: 0, summary, ticked: None }
     }
 

@@ -102,7 +102,11 @@ fn env(options: &Options) -> Env {
     });
     Env {
         sample: options.cache.sampling.packet.rate().max(1),
-        interfaces: InterfaceIds { input: index(&interface.input), output: index(&interface.output), rules: rules.collect() },
+        interfaces: InterfaceIds {
+            input: index(&interface.input),
+            output: index(&interface.output),
+            rules: rules.collect(),
+        },
         local: networks(&interface.local_networks),
         local_direction: interface.local_direction,
         active_seconds: options.cache.active_timeout.0,

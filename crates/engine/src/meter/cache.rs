@@ -632,18 +632,14 @@ fn begun_at(base: &Base, first: Nanos, id: u32) -> bool {
     base.id == id && base.first == first && base.all_packets() > 0
 }
 
-/// Whether a SYN opens a new connection on the ports of the flow it was found in. The same SYN sent again does not, nor
-/// does one from an end that has not spoken yet (simultaneous open, or overtaken by its answer).
+/// Whether a SYN opens a new connection on the ports of the flow it was found in. The same SYN sent again does not, not
+/// even when the first was answered with RST; nor does one from an end that has not spoken yet (simultaneous open, or
+/// overtaken by its answer).
 fn reopens(base: &Base, packet: &Packet<'_>) -> bool {
     let from = usize::from(packet.direction & 1);
-    if base.state.is(State::CLOSED) {
-        return true;
-    }
-    if base.packets[from] == 0 && !base.state.is(State::CONTINUED) {
-        return false;
-    }
-    let same = base.state.is(State::ISN) && base.state.client() == from && base.isn == packet.tcp.seq;
-    !same
+    let again = base.state.is(State::ISN) && base.state.client() == from && base.isn == packet.tcp.seq;
+    let speaks_first = base.packets[from] == 0 && !base.state.is(State::CONTINUED) && !base.state.is(State::CLOSED);
+    !again && !speaks_first
 }
 
 /// Updates the groups that are kept. The base still shows the flow without this packet.

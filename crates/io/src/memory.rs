@@ -10,23 +10,26 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Blocks of at least this many bytes are worth it: two huge pages.
 const LARGE: usize = 4 << 20;
+/// Large blocks begin where a huge page does, or half of each could not be one.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// The system's allocator, with [`madvise`](libc::madvise)`(MADV_HUGEPAGE)` on large blocks.
 pub struct HugePages;
 
-// SAFETY: every block comes from `System`, with the layout that was asked for, and goes back to it; the advice changes
-// neither contents nor lifetime of a mapping, and is given for whole pages inside the block only.
+// SAFETY: every block comes from `System` and goes back to it; a stricter alignment than asked for fits what was asked
+// for, and on Unix, `System` frees and resizes by the address alone. The advice changes neither contents nor lifetime of a
+// mapping, and is given for whole pages inside the block only.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's obligations are `System`'s.
-        let block = unsafe { System.alloc(layout) };
+        let block = unsafe { System.alloc(aligned(layout)) };
         advise(block, layout.size());
         block
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        let block = unsafe { System.alloc_zeroed(layout) };
+        let block = unsafe { System.alloc_zeroed(aligned(layout)) };
         advise(block, layout.size());
         block
     }
@@ -41,6 +44,15 @@ unsafe impl GlobalAlloc for HugePages {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: as above.
         unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[inline]
+fn aligned(layout: Layout) -> Layout {
+    if cfg!(target_os = "linux") && layout.size() >= LARGE {
+        layout.align_to(HUGE_PAGE).unwrap_or(layout)
+    } else {
+        layout
     }
 }
 

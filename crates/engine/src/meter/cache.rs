@@ -31,7 +31,7 @@ const VISITS: usize = 2 * BATCH;
 /// Of those, visited at once, so that their cache misses overlap.
 const GROUP: usize = 16;
 /// Entries of ended flows the ring may hold besides as many as there are flows.
-const SLACK: usize = 1 << 16;
+const SLACK: usize = 1 << 13;
 
 /// How to meter. Durations are in nanoseconds.
 #[derive(Clone, Debug)]
@@ -110,6 +110,9 @@ pub enum Biflows {
     /// Only with packets one way.
     OneWay,
 }
+
+/// Entries of the ring, taken out together.
+type Due = [Option<Entry>; GROUP];
 
 /// What a meter did. `packets = metered + sampled_out + sum(undecoded) + parked`;
 /// `started = exported + too_small + one_way + two_way + held`.
@@ -211,7 +214,9 @@ impl Meter {
                 Err(error) => self.counters.undecoded[error as usize] += 1,
             }
         }
-        self.warm(&hashes);
+        // In a small cache eviction may need these entries in the ring; and its flows are warm anyway.
+        let due = if self.ring.len() > SLACK { self.take_due() } else { [None; GROUP] };
+        self.warm(&hashes, &due);
         for (packet, &hash) in packets.iter().zip(&hashes) {
             let Some(packet) = packet else { continue };
             match packet.part {
@@ -222,7 +227,8 @@ impl Meter {
                 self.hand_on(out);
             }
         }
-        self.expire(VISITS);
+        self.visit(&due);
+        self.expire(VISITS - GROUP);
         if self.ended.len() >= ENDED {
             self.hand_on(out);
         }
@@ -230,8 +236,12 @@ impl Meter {
 
     /// Reads what the batch will touch, each place independently of the others, so that the misses overlap.
     #[inline]
-    fn warm(&self, hashes: &[u32; BATCH]) {
+    fn warm(&self, hashes: &[u32; BATCH], due: &Due) {
         let mut read = 0;
+        for entry in due.iter().flatten() {
+            let base = self.columns.base.at(entry.place);
+            read ^= base.first.0 ^ base.packets[0];
+        }
         for &hash in hashes {
             read ^= self.index.touch(hash);
         }
@@ -503,18 +513,12 @@ impl Meter {
 
     /// Ends what is over its timeout, visiting at most `visits` flows.
     fn expire(&mut self, visits: usize) {
-        let limit = Nanos(self.now.0.saturating_sub(self.config.idle));
         for _ in 0..visits.div_ceil(GROUP) {
-            let mut group = [None; GROUP];
-            for (slot, &entry) in group.iter_mut().zip(self.ring.due(limit)) {
-                *slot = Some(entry);
-            }
-            let n = group.iter().flatten().count();
-            if n == 0 {
+            let due = self.take_due();
+            if due[0].is_none() {
                 break;
             }
-            self.ring.pass(n);
-            self.visit(&group);
+            self.visit(&due);
         }
         self.expire_by_age(visits);
         if self.ring.len() > SLACK + 2 * self.places as usize {
@@ -523,8 +527,25 @@ impl Meter {
         }
     }
 
+    /// The next flows whose turn has come, out of the ring: they must be visited now.
+    #[inline]
+    fn take_due(&mut self) -> Due {
+        let limit = Nanos(self.now.0.saturating_sub(self.config.idle));
+        let mut due = [None; GROUP];
+        let mut n = 0;
+        for (slot, &entry) in due.iter_mut().zip(self.ring.due(limit)) {
+            *slot = Some(entry);
+            n += 1;
+        }
+        self.ring.pass(n);
+        due
+    }
+
     /// Ends or queues again what these entries stand for. First everything is read that will be touched.
-    fn visit(&mut self, group: &[Option<Entry>; GROUP]) {
+    fn visit(&mut self, group: &Due) {
+        if group[0].is_none() {
+            return;
+        }
         let mut hashes = [0; GROUP];
         for (hash, entry) in hashes.iter_mut().zip(group.iter().flatten()) {
             *hash = self.columns.base.at(entry.place).key.hash(&self.seeds);

@@ -3,7 +3,7 @@
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
 use flowsonde_engine::meter::cache::{self, Config, MinBytes};
-use flowsonde_engine::meter::key::{KeyParts, Network};
+use flowsonde_engine::meter::key::{Network, Parts};
 use flowsonde_engine::meter::{Group, Groups};
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 
@@ -57,7 +57,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
         max_flows: cache.max_flows.max(1),
         room: 1 << 12,
         groups,
-        parts: KeyParts {
+        parts: Parts {
             vlan_outer: parts.outer_vlan,
             vlan_inner: parts.inner_vlan,
             protocol: parts.protocol,
@@ -69,7 +69,8 @@ fn meter(options: &Options, groups: Groups) -> Config {
             } else {
                 Vec::new()
             },
-        },
+        }
+        .into(),
         account_l2: cache.account_l2,
         sample: sample.max(1),
         min_bytes: MinBytes {

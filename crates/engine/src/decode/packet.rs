@@ -9,7 +9,7 @@ use flowsonde_wire::net::{ipv4, ipv6};
 use flowsonde_wire::transport::{icmp, tcp};
 use flowsonde_wire::{Frame, Nanos};
 
-use crate::meter::key::{End, Key, KeyParts};
+use crate::meter::key::{End, Ends, Key, KeyParts};
 
 /// IP protocol numbers the decoder tells apart.
 pub mod protocol {
@@ -333,7 +333,8 @@ fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Pa
         }
         _ => (src_port, dst_port),
     };
-    let (key, direction) = parts.key(ip.src, ip.dst, ports, ip.protocol, ip.version, ip.tos, link);
+    let ends = Ends { src: ip.src, dst: ip.dst, src_port: ports.0, dst_port: ports.1 };
+    let (key, direction) = parts.key(ends, ip.protocol, ip.version, ip.tos, link);
     Packet {
         key,
         time: frame.time,

@@ -18,10 +18,12 @@ use super::client;
 use super::expiry::{Entry, Ring};
 use super::flow::{Base, Columns, EndReason, Ended, Extremes, Group, Groups, Labels, Macs, State};
 use super::index::Index;
-use super::key::{KeyParts, Seeds};
+use super::key::{Key, KeyParts, Seeds};
 use crate::decode::fragment::{self, Fragments};
 use crate::decode::packet::{self, Packet, Part, decode, protocol};
 
+/// No place at all.
+const NO_PLACE: u32 = u32::MAX;
 /// Frames taken at once.
 pub const BATCH: usize = 32;
 /// Ended flows gathered before they are handed on.
@@ -216,11 +218,11 @@ impl Meter {
         }
         // In a small cache eviction may need these entries in the ring; and its flows are warm anyway.
         let due = if self.ring.len() > SLACK { self.take_due() } else { [None; GROUP] };
-        self.warm(&hashes, &due);
-        for (packet, &hash) in packets.iter().zip(&hashes) {
+        let guesses = self.warm(&hashes, &due);
+        for ((packet, &hash), &guess) in packets.iter().zip(&hashes).zip(&guesses) {
             let Some(packet) = packet else { continue };
             match packet.part {
-                Part::Whole => self.account(packet, hash),
+                Part::Whole => self.account(packet, hash, guess),
                 _ => self.fragment(packet),
             }
             if self.ended.len() >= ENDED {
@@ -234,9 +236,11 @@ impl Meter {
         }
     }
 
-    /// Reads what the batch will touch, each place independently of the others, so that the misses overlap.
+    /// Reads what the batch will touch, each place independently of the others, so that the misses overlap. Gives the
+    /// place each hash probably means.
     #[inline]
-    fn warm(&self, hashes: &[u32; BATCH], due: &Due) {
+    fn warm(&self, hashes: &[u32; BATCH], due: &Due) -> [u32; BATCH] {
+        let mut guesses = [NO_PLACE; BATCH];
         let mut read = 0;
         for entry in due.iter().flatten() {
             let base = self.columns.base.at(entry.place);
@@ -245,13 +249,15 @@ impl Meter {
         for &hash in hashes {
             read ^= self.index.touch(hash);
         }
-        for &hash in hashes {
+        for (&hash, guess) in hashes.iter().zip(&mut guesses) {
             if let Some(place) = self.index.find(hash, |_| true) {
                 let base = self.columns.base.at(place);
                 read ^= base.first.0 ^ base.packets[0];
+                *guess = place;
             }
         }
         core::hint::black_box(read);
+        guesses
     }
 
     #[inline]
@@ -274,18 +280,19 @@ impl Meter {
 
     fn account_all(&mut self, mut ready: Vec<Packet<'static>>) {
         for packet in ready.drain(..) {
-            self.account(&packet, packet.key.hash(&self.seeds));
+            self.account(&packet, packet.key.hash(&self.seeds), NO_PLACE);
         }
         self.ready = ready;
     }
 
-    /// Counts a packet in its flow.
+    /// Counts a packet in its flow, which is probably at `guess`.
     #[inline]
-    fn account(&mut self, packet: &Packet<'_>, hash: u32) {
+    fn account(&mut self, packet: &Packet<'_>, hash: u32, guess: u32) {
         self.now = self.now.max(packet.time);
         self.counters.metered += 1;
         let columns = &self.columns;
-        let found = self.index.find(hash, |place| columns.base.at(place).key == packet.key);
+        let is = |place: u32| columns.base.at(place).key == packet.key;
+        let found = if guess != NO_PLACE && is(guess) { Some(guess) } else { self.index.find(hash, is) };
         let place = match found {
             Some(place) => {
                 self.turn_over(place, packet);
@@ -409,8 +416,9 @@ impl Meter {
     fn remove(&mut self, place: u32, hash: u32, reason: EndReason) {
         self.end(place, reason);
         self.index.remove(hash, place);
-        // Its number goes, so that no entry of the ring is taken for the place's next flow.
-        self.columns.base.at_mut(place).id = self.next_id.wrapping_sub(1 << 15);
+        // Key and number go, so that neither a packet nor an entry of the ring is taken for this flow's any more.
+        let base = self.columns.base.at_mut(place);
+        (base.key, base.id) = (Key::default(), self.next_id.wrapping_sub(1 << 15));
         self.free.push(place);
     }
 

@@ -4,8 +4,9 @@
 //! slot = hash(32) | place + 1 (32)      0 = empty
 //! ```
 //!
-//! Removal shifts the followers back, so there are no tombstones and long runs do not degrade. Filled to three quarters
-//! at most, then doubled.
+//! Removal shifts the followers back, so there are no tombstones and long runs do not degrade. Filled to a half at most,
+//! then doubled: looking for what is not there, as every new flow does, reads 2.5 slots on average, where at three
+//! quarters it would be 8.5.
 
 /// Places by hash.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Index {
 impl Index {
     /// For about `flows` flows before it first grows.
     pub fn with_room_for(flows: usize) -> Index {
-        let size = (flows / 3 * 4).next_power_of_two().clamp(1 << 10, 1 << 31);
+        let size = (flows * 2).next_power_of_two().clamp(1 << 10, 1 << 31);
         Index { slots: vec![0; size], mask: size - 1, len: 0 }
     }
 
@@ -48,7 +49,7 @@ impl Index {
     /// Adds a place that is not in yet.
     #[inline]
     pub fn insert(&mut self, hash: u32, place: u32) {
-        if self.len >= self.slots.len() / 4 * 3 {
+        if self.len >= self.slots.len() / 2 {
             self.grow();
         }
         self.len += 1;

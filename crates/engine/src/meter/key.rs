@@ -32,10 +32,15 @@ impl End {
         End { high: (whole >> 64) as u64, low: whole as u64 }
     }
 
+    #[inline]
+    fn whole(self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+
     /// As the 16 bytes of an IPv6 address.
     #[inline]
     pub fn octets16(self) -> [u8; 16] {
-        (u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes()
+        self.whole().to_be_bytes()
     }
 
     /// As the 4 bytes of an IPv4 address.
@@ -151,9 +156,22 @@ impl Seeds {
     }
 }
 
+/// Where a packet comes from and goes to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// Sender.
+    pub src: End,
+    /// Receiver.
+    pub dst: End,
+    /// Sender's port.
+    pub src_port: u16,
+    /// Receiver's port.
+    pub dst_port: u16,
+}
+
 /// Which parts of a packet tell flows apart (`-p`), and which hosts keep their address (`-c`).
 #[derive(Clone, Debug)]
-pub struct KeyParts {
+pub struct Parts {
     /// Outer VLAN id.
     pub vlan_outer: bool,
     /// Inner, or only, VLAN id.
@@ -170,9 +188,9 @@ pub struct KeyParts {
     pub only_local: Vec<Network>,
 }
 
-impl Default for KeyParts {
+impl Default for Parts {
     fn default() -> Self {
-        KeyParts {
+        Parts {
             vlan_outer: true,
             vlan_inner: true,
             protocol: true,
@@ -184,42 +202,79 @@ impl Default for KeyParts {
     }
 }
 
+/// [`Parts`], compiled: the bits of a key that are kept.
+#[derive(Clone, Debug)]
+pub struct KeyParts {
+    keep: [u64; 6],
+    only_local: Vec<Network>,
+    is_whole: bool,
+}
+
+impl Default for KeyParts {
+    fn default() -> Self {
+        Parts::default().into()
+    }
+}
+
+impl From<Parts> for KeyParts {
+    fn from(parts: Parts) -> Self {
+        let bits = |on: bool, bits: u64| if on { bits } else { 0 };
+        let address = bits(parts.addresses, u64::MAX);
+        let keep4 = bits(parts.ports, 0xffff_ffff << 32)
+            | bits(parts.protocol, 0xff << 24)
+            | 0xff << 16
+            | bits(parts.vlan_inner, 0xffff);
+        let keep5 = bits(parts.vlan_outer, 0xffff << 16) | bits(parts.tos, 0xff << 8);
+        KeyParts {
+            keep: [address, address, address, address, keep4, keep5],
+            is_whole: parts.only_local.is_empty(),
+            only_local: parts.only_local,
+        }
+    }
+}
+
 impl KeyParts {
-    /// The key of a packet, and its direction: 0 when the sender is the key's first end.
+    /// The key of a packet, and its direction: 0 when the sender is the key's first end. No branch depends on which end
+    /// is which: half of all packets go either way.
     #[inline]
-    #[allow(clippy::too_many_arguments, reason = "the fields of one packet, on the hot path, built in one place")]
-    pub fn key(
-        &self,
-        mut src: End,
-        mut dst: End,
-        (mut src_port, mut dst_port): (u16, u16),
-        protocol: u8,
-        version: u8,
-        tos: u8,
-        link: &Link,
-    ) -> (Key, u8) {
-        if !self.only_local.is_empty() {
-            src = self.keep_local(src, version);
-            dst = self.keep_local(dst, version);
+    pub fn key(&self, mut ends: Ends, protocol: u8, version: u8, tos: u8, link: &Link) -> (Key, u8) {
+        if !self.is_whole {
+            self.reduce(&mut ends, version);
         }
-        // The direction is told by the real ends even where the key leaves them out.
-        let swap = (src, src_port) > (dst, dst_port);
-        if !self.addresses {
-            (src, dst) = (End::default(), End::default());
-        }
-        if !self.ports {
-            (src_port, dst_port) = (0, 0);
-        }
-        let ((first, first_port), (second, second_port)) =
-            if swap { ((dst, dst_port), (src, src_port)) } else { ((src, src_port), (dst, dst_port)) };
-        let part = |on: bool, value: u64| if on { value } else { 0 };
-        let word4 = u64::from(first_port) << 48
-            | u64::from(second_port) << 32
-            | part(self.protocol, u64::from(protocol) << 24)
+        let Ends { src, dst, src_port, dst_port } = ends;
+        let (from, to) = (src.whole(), dst.whole());
+        let swap = (from > to) | ((from == to) & (src_port > dst_port));
+        let mask = u64::from(swap).wrapping_neg();
+        let exchange = |a: u64, b: u64| {
+            let difference = (a ^ b) & mask;
+            (a ^ difference, b ^ difference)
+        };
+        let (high0, high1) = exchange(src.high, dst.high);
+        let (low0, low1) = exchange(src.low, dst.low);
+        let (port0, port1) = exchange(src_port.into(), dst_port.into());
+        let word4 = port0 << 48
+            | port1 << 32
+            | u64::from(protocol) << 24
             | u64::from(version) << 16
-            | part(self.vlan_inner, u64::from(link.vlan_inner));
-        let word5 = part(self.vlan_outer, u64::from(link.vlan_outer) << 16) | part(self.tos, u64::from(tos) << 8);
-        (Key([first.high, first.low, second.high, second.low, word4, word5]), u8::from(swap))
+            | u64::from(link.vlan_inner);
+        let word5 = u64::from(link.vlan_outer) << 16 | u64::from(tos) << 8;
+        let [keep_high0, keep_low0, keep_high1, keep_low1, keep4, keep5] = self.keep;
+        let key = Key([
+            high0 & keep_high0,
+            low0 & keep_low0,
+            high1 & keep_high1,
+            low1 & keep_low1,
+            word4 & keep4,
+            word5 & keep5,
+        ]);
+        (key, u8::from(swap))
+    }
+
+    /// Hosts that are not ours lose their address (`-c`).
+    #[cold]
+    fn reduce(&self, ends: &mut Ends, version: u8) {
+        ends.src = self.keep_local(ends.src, version);
+        ends.dst = self.keep_local(ends.dst, version);
     }
 
     fn keep_local(&self, end: End, version: u8) -> End {
@@ -261,8 +316,7 @@ impl Network {
 fn mask(end: End, version: u8, prefix: u8) -> End {
     let width = if version == 4 { 32 } else { 128 };
     let dropped = u32::from(width - prefix.min(width));
-    let whole = u128::from(end.high) << 64 | u128::from(end.low);
-    let kept = whole.checked_shr(dropped).unwrap_or(0).checked_shl(dropped).unwrap_or(0);
+    let kept = end.whole().checked_shr(dropped).unwrap_or(0).checked_shl(dropped).unwrap_or(0);
     End { high: (kept >> 64) as u64, low: kept as u64 }
 }
 
@@ -272,7 +326,8 @@ mod tests {
 
     fn key(parts: &KeyParts, a: (u8, u16), b: (u8, u16)) -> (Key, u8) {
         let link = Link { vlan_inner: 7, vlan_outer: 9, ..Link::default() };
-        parts.key(End::v4([10, 0, 0, a.0]), End::v4([10, 0, 0, b.0]), (a.1, b.1), 6, 4, 0x28, &link)
+        let (src, dst) = (End::v4([10, 0, 0, a.0]), End::v4([10, 0, 0, b.0]));
+        parts.key(Ends { src, dst, src_port: a.1, dst_port: b.1 }, 6, 4, 0x28, &link)
     }
 
     #[test]
@@ -287,7 +342,7 @@ mod tests {
 
     #[test]
     fn dropped_parts_are_zero_and_merge_flows() {
-        let parts = KeyParts { ports: false, vlan_inner: false, vlan_outer: false, ..KeyParts::default() };
+        let parts = Parts { ports: false, vlan_inner: false, vlan_outer: false, ..Parts::default() }.into();
         let k = key(&parts, (1, 80), (2, 5000)).0;
         assert_eq!(k, key(&parts, (1, 81), (2, 5001)).0);
         assert_eq!((k.ports(), k.vlan_inner(), k.vlan_outer()), ((0, 0), 0, 0));

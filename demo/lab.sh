@@ -11,7 +11,7 @@
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 P=fsdemo
 ACC_RTT=4 WAN_RTT=20
-C4=192.0.2.10 C6=2001:db8:c::10 PHONE=192.0.2.30
+C4=192.0.2.10 C6=2001:db8:c::10 PHONE=192.0.2.30 VIEWER=192.0.2.40
 WEB=203.0.113.80 WEB6=2001:db8:5::80 DNS=203.0.113.53 DNS6=2001:db8:5::53
 SSH=203.0.113.22 SIP=203.0.113.60 CAM=203.0.113.54 ODD=203.0.113.7 ODD6=2001:db8:5::7
 CMAC=02:00:5e:00:00:0c SMAC=02:00:5e:00:00:05
@@ -117,7 +117,7 @@ net_up() {
       net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.addr_gen_mode=1 \
       net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 net.ipv4.tcp_no_metrics_save=1 \
       net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
-      net.ipv4.conf.all.accept_source_route=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 || true
+      net.ipv4.conf.all.accept_source_route=1 net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0 || true
   done
   wire client c0 acc ac
   wire acc as sensor sc
@@ -130,7 +130,7 @@ net_up() {
   in_ns sensor ip link set br0 up
   c ip link set c0 address $CMAC up
   s ip link set s0 address $SMAC up
-  for a in $C4/24 $PHONE/24; do c ip addr add "$a" dev c0; done
+  for a in $C4/24 $PHONE/24 $VIEWER/24; do c ip addr add "$a" dev c0; done
   c ip -6 addr add $C6/64 dev c0 nodad
   for a in $WEB $DNS $SSH $SIP $CAM $ODD; do s ip addr add "$a/24" dev s0; done
   for a in $WEB6 $DNS6 $ODD6; do s ip -6 addr add "$a/64" dev s0 nodad; done
@@ -138,6 +138,9 @@ net_up() {
   c ip -6 route add 2001:db8:5::/64 dev c0 src $C6
   s ip route add 192.0.2.0/24 dev s0 src $WEB
   s ip -6 route add 2001:db8:c::/64 dev s0
+  # the camera's RTP leaves from the camera's address, to the viewer's
+  c ip route add $CAM/32 dev c0 src $VIEWER
+  s ip route add $VIEWER/32 dev s0 src $CAM
   # The server routes too: to a network that does not answer (host
   # unreachable), and to a link of MTU 1280 (packet too big).
   s sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
@@ -278,6 +281,7 @@ cap_stop() { # NAME
   kill -INT "${PIDS[cap-$1]}" 2>/dev/null || true
   wait "${PIDS[cap-$1]}" 2>/dev/null || true
   unset "PIDS[cap-$1]"
+  grep -q '^0 packets dropped by kernel' "$T/cap-$1.log" || say "$1: $(grep 'dropped by' "$T/cap-$1.log")"
 }
 
 # --- programs ---------------------------------------------------------------
@@ -377,6 +381,7 @@ for a,p in (("203.0.113.7",7996),("2001:db8:5::7",7996),("203.0.113.7",7997)):
   c ping -q -c1 -W1 -t1 2001:db8:7::2 >/dev/null || true          # time exceeded, IPv6
   c ping -q -c1 -W1 -M do -s 1400 2001:db8:7::2 >/dev/null || true # packet too big
   c ping -q -c1 -W1 2001:db8:5::99 >/dev/null || true             # neighbour does not answer
+  sleep 2.2
 }
 # tunnel_up MODE NAME CLIENT-ARGS -- SERVER-ARGS. Inside, with $I the number of
 # the tunnel: 10.9.$I.1 and 10.9.$I.2, fd00:9:$I::1 and ::2.
@@ -443,6 +448,13 @@ vxlan_talk() { # the kernel's own VXLAN
   s ip link del t0
 }
 do_sctp() { # usrsctp: SCTP in user space over raw sockets
+  # One address at each end: 20 messages of 300 bytes to the server.
+  bg sctp-s server timeout 20 /usr/lib/usrsctp/tsctp -E 0 -U 0 -L $ODD
+  sleep 0.7
+  c timeout 10 /usr/lib/usrsctp/tsctp -E 0 -U 0 -L $C4 -n 20 -l 300 $ODD >"$T/tsctp-c.log" 2>&1 || true
+  sleep 0.3
+  stop sctp-s
+  # All addresses at each end (multi-homing): 5 lines there and back.
   bg sctp-s server timeout 20 /usr/lib/usrsctp/echo_server
   sleep 0.7
   ( for i in 1 2 3 4 5; do echo "line $i"; sleep 0.2; done; sleep 0.5 ) |

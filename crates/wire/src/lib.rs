@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod cursor;
+pub mod export;
 pub mod frame;
 pub mod link;
 pub mod net;

@@ -3,16 +3,28 @@
 use crate::fill::Env;
 use crate::meter::View;
 
+mod about;
 mod csv;
+mod ipfix;
+mod ipfix_file;
 mod json;
+mod netflow5;
+mod netflow9;
 mod options;
 mod print;
+mod program;
 #[cfg(test)]
 mod sample;
+mod session;
 
-pub use csv::csv;
-pub use json::json;
+pub use csv::{Csv, csv};
+pub use ipfix::{Ipfix, ipfix};
+pub use ipfix_file::ipfix_file;
+pub use json::{Json, json};
+pub use netflow5::{NetFlow5, netflow5};
+pub use netflow9::{NetFlow9, netflow9};
 pub use options::{Error, Options};
+pub use session::Session;
 
 /// An export format: its name, what it is, and how an encoder of it is made.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +38,7 @@ pub struct Format {
 }
 
 /// Every format.
-pub const SPECS: &[Format] = &[json::SPEC, csv::SPEC];
+pub const SPECS: &[Format] = &[netflow5::SPEC, netflow9::SPEC, ipfix::SPEC, ipfix_file::SPEC, json::SPEC, csv::SPEC];
 
 /// The format of this name.
 pub fn format(name: &str) -> Option<&'static Format> {

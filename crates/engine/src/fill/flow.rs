@@ -1,6 +1,8 @@
 //! What the base of every flow holds: ends, counters, times.
 
 use flowsonde_elements::table::*;
+use flowsonde_wire::Nanos;
+use flowsonde_wire::transport::icmp::{reply_of, request_of};
 
 use super::{Env, Fill, Row, forward, reverse};
 use crate::decode::packet::protocol;
@@ -24,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
     forward(&DST_VLAN, Group::Base, Fill::Number(|v, _| v.base.key.vlan_inner().into())),
     forward(&DOT1Q_SRC_VLAN, Group::Base, Fill::Number(|v, _| outer_or_only(v))),
     forward(&DOT1Q_DST_VLAN, Group::Base, Fill::Number(|v, _| outer_or_only(v))),
-    forward(&ICMP_TYPE, Group::Base, Fill::Number(|v, _| v.base.icmp.into())),
+    forward(&ICMP_TYPE, Group::Base, Fill::Number(|v, _| icmp(v).into())),
     forward(&ICMP_IPV4_TYPE, Group::Base, Fill::Number(|v, _| icmp_v4(v) >> 8)),
     forward(&ICMP_IPV4_CODE, Group::Base, Fill::Number(|v, _| icmp_v4(v) & 0xff)),
     forward(&IN_BYTES, Group::Base, Fill::Number(|v, e| e.scaled(v.base.bytes[v.side()]))),
@@ -92,7 +94,7 @@ fn outer_or_only(v: &View<'_>) -> u64 {
 }
 
 fn icmp_v4(v: &View<'_>) -> u64 {
-    if v.base.key.protocol() == protocol::ICMP { v.base.icmp.into() } else { 0 }
+    if v.base.key.protocol() == protocol::ICMP { icmp(v).into() } else { 0 }
 }
 
 fn flags(v: &View<'_>) -> u8 {
@@ -100,11 +102,28 @@ fn flags(v: &View<'_>) -> u8 {
     if v.alone { v.base.tcp_flags[v.side()] } else { a | b }
 }
 
-fn first(v: &View<'_>) -> flowsonde_wire::Nanos {
+/// ICMP type and code, packed as type * 256 + code: the first packet's; in a record of one direction that direction's,
+/// as the client asks and the server answers.
+pub fn icmp(v: &View<'_>) -> u16 {
+    if !v.alone {
+        return v.base.icmp;
+    }
+    let version = v.base.key.version();
+    let [kind, code] = v.base.icmp.to_be_bytes();
+    let request = request_of(version, kind);
+    let kind = if v.side() == v.base.state.client() { request } else { reply_of(version, request) };
+    u16::from_be_bytes([kind, code])
+}
+
+/// First packet of the record.
+#[inline]
+pub fn first(v: &View<'_>) -> Nanos {
     if v.alone { v.base.first_of(v.side()) } else { v.base.first }
 }
 
-fn last(v: &View<'_>) -> flowsonde_wire::Nanos {
+/// Last packet of the record.
+#[inline]
+pub fn last(v: &View<'_>) -> Nanos {
     if v.alone { v.base.last_of(v.side()) } else { v.base.last_seen() }
 }
 

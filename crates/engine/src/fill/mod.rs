@@ -12,6 +12,7 @@ mod flow;
 mod quality;
 
 pub use env::{Env, InterfaceIds, InterfaceRule};
+pub use flow::{first, icmp, last};
 
 /// How a value is read.
 #[derive(Clone, Copy, Debug)]

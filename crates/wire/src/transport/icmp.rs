@@ -17,6 +17,17 @@ pub fn request_of(version: u8, kind: u8) -> u8 {
     }
 }
 
+/// The type that answers, for a type that asks; other types are their own.
+#[inline]
+pub fn reply_of(version: u8, kind: u8) -> u8 {
+    match (version, kind) {
+        (4, 8) => 0,
+        (4, 10) => 9,
+        (4, 13 | 15 | 17) | (6, 128 | 133 | 135 | 139) => kind + 1,
+        (_, other) => other,
+    }
+}
+
 /// True when this type answers another.
 #[inline]
 pub fn is_reply(version: u8, kind: u8) -> bool {
@@ -31,6 +42,13 @@ mod tests {
     fn replies_join_their_requests() {
         assert_eq!(request_of(4, 0), request_of(4, 8));
         assert_eq!(request_of(6, 129), 128);
+        for version in [4, 6] {
+            for kind in 0..=255 {
+                let request = request_of(version, kind);
+                assert!(kind == request || reply_of(version, request) == kind, "{version} {kind}");
+                assert!(reply_of(version, kind) == kind || request_of(version, reply_of(version, kind)) == kind);
+            }
+        }
         assert!(is_reply(6, 136) && !is_reply(6, 135) && !is_reply(4, 3));
     }
 }

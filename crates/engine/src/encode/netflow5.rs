@@ -1,0 +1,216 @@
+//! NetFlow version 5. The layout of messages is [`flowsonde_wire::export::netflow5`]'s.
+//!
+//! - One record a direction that has packets, with that direction's times.
+//! - Numbers that do not fit become the largest that does: packets, bytes, interface indexes above 65534. AS numbers of
+//!   four bytes become AS_TRANS, 23456 (RFC 6793).
+//! - The sequence number counts flow records. The sampling interval has mode 1 (one in N) where N is above 1.
+//! - An IPv6 flow cannot be told.
+
+use flowsonde_elements::{Element, table};
+use flowsonde_wire::Nanos;
+use flowsonde_wire::export::netflow5::{HEADER, Header, MAX_RECORDS, RECORD, Record, Sampling};
+
+use super::session::destination_port;
+use super::{Counters, Encode, Error, Format, Messages, Options};
+use crate::fill::{self, Env, Fill};
+use crate::meter::View;
+
+type Number = fn(&View<'_>, &Env) -> u64;
+type Address = fn(&View<'_>, &Env) -> [u8; 4];
+
+/// Writes flows as NetFlow v5.
+#[derive(Debug)]
+pub struct NetFlow5 {
+    numbers: Numbers,
+    /// The message under way, its header's room included.
+    bytes: Vec<u8>,
+    records: u32,
+    since: Nanos,
+    /// Records with which a message is sent.
+    full: u32,
+    /// Nanoseconds after which a message is sent.
+    wait: u64,
+    sequence: u32,
+    engine: (u8, u8),
+    sampling: Sampling,
+    counters: Counters,
+}
+
+/// How the parts of a record are read that enrichment may fill.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    source: Address,
+    destination: Address,
+    next_hop: Address,
+    input: Number,
+    output: Number,
+    packets: Number,
+    octets: Number,
+    source_port: Number,
+    tcp_flags: Number,
+    tos: Number,
+    source_as: Number,
+    destination_as: Number,
+    source_mask: Number,
+    destination_mask: Number,
+}
+
+/// An encoder of NetFlow v5.
+pub fn netflow5(options: &Options) -> Result<NetFlow5, Error> {
+    let room = options.max_message.saturating_sub(HEADER) / RECORD;
+    if room == 0 {
+        return Err(Error::TooLong { needed: HEADER + RECORD, limit: options.max_message });
+    }
+    let least = if options.min_flows == 0 { u32::MAX } else { options.min_flows };
+    let interval = u16::try_from(options.announced_sampling).unwrap_or(u16::MAX).min(Sampling::MAX_INTERVAL);
+    Ok(NetFlow5 {
+        numbers: Numbers {
+            source: address(&table::IPV4_SRC_ADDR),
+            destination: address(&table::IPV4_DST_ADDR),
+            next_hop: address(&table::IPV4_NEXT_HOP),
+            input: number(&table::INPUT_SNMP),
+            output: number(&table::OUTPUT_SNMP),
+            packets: number(&table::IN_PKTS),
+            octets: number(&table::IN_BYTES),
+            source_port: number(&table::L4_SRC_PORT),
+            tcp_flags: number(&table::TCP_FLAGS),
+            tos: number(&table::SRC_TOS),
+            source_as: number(&table::SRC_AS),
+            destination_as: number(&table::DST_AS),
+            source_mask: number(&table::IPV4_SRC_MASK),
+            destination_mask: number(&table::IPV4_DST_MASK),
+        },
+        bytes: vec![0; HEADER],
+        records: 0,
+        since: Nanos(0),
+        full: least.min(MAX_RECORDS.into()).min(room as u32),
+        wait: u64::from(options.queue_seconds) * 1_000_000_000,
+        sequence: 0,
+        engine: options.engine,
+        sampling: if interval > 1 { Sampling { mode: 1, interval } } else { Sampling::default() },
+        counters: Counters::default(),
+    })
+}
+
+fn number(element: &Element) -> Number {
+    match fill::row(element).map(|row| row.fill) {
+        Some(Fill::Number(read)) => read,
+        _ => |_, _| 0,
+    }
+}
+
+fn address(element: &Element) -> Address {
+    match fill::row(element).map(|row| row.fill) {
+        Some(Fill::Ipv4(read)) => read,
+        _ => |_, _| [0; 4],
+    }
+}
+
+impl NetFlow5 {
+    fn record(&mut self, v: &View<'_>, env: &Env, out: &mut Messages) {
+        if self.records == 0 {
+            self.since = env.now;
+        }
+        self.bytes.extend_from_slice(&self.numbers.record(v, env).to_bytes());
+        self.records += 1;
+        self.counters.records += 1;
+        if self.records >= self.full {
+            self.send(env, out);
+        }
+    }
+
+    fn send(&mut self, env: &Env, out: &mut Messages) {
+        let records = core::mem::take(&mut self.records);
+        let header = Header {
+            count: records as u16,
+            uptime_ms: env.uptime_ms(env.now),
+            seconds: env.now.seconds() as u32,
+            nanos: (env.now.0 % 1_000_000_000) as u32,
+            sequence: self.sequence,
+            engine_type: self.engine.0,
+            engine_id: self.engine.1,
+            sampling: self.sampling,
+        };
+        if let Some(place) = self.bytes.first_chunk_mut() {
+            *place = header.to_bytes();
+        }
+        self.sequence = self.sequence.wrapping_add(records);
+        out.buffer().extend_from_slice(&self.bytes);
+        out.finish(records);
+        self.bytes.truncate(HEADER);
+    }
+}
+
+impl Numbers {
+    #[inline]
+    fn record(&self, v: &View<'_>, env: &Env) -> Record {
+        let narrow8 = |read: Number| u8::try_from(read(v, env)).unwrap_or(u8::MAX);
+        let narrow16 = |read: Number| u16::try_from(read(v, env)).unwrap_or(u16::MAX);
+        let narrow32 = |read: Number| u32::try_from(read(v, env)).unwrap_or(u32::MAX);
+        let autonomous = |read: Number| u16::try_from(read(v, env)).unwrap_or(AS_TRANS);
+        Record {
+            source: (self.source)(v, env),
+            destination: (self.destination)(v, env),
+            next_hop: (self.next_hop)(v, env),
+            input: narrow16(self.input),
+            output: narrow16(self.output),
+            packets: narrow32(self.packets),
+            octets: narrow32(self.octets),
+            first_ms: env.uptime_ms(fill::first(v)),
+            last_ms: env.uptime_ms(fill::last(v)),
+            source_port: narrow16(self.source_port),
+            destination_port: destination_port(v),
+            tcp_flags: narrow8(self.tcp_flags),
+            protocol: v.base.key.protocol(),
+            tos: narrow8(self.tos),
+            source_as: autonomous(self.source_as),
+            destination_as: autonomous(self.destination_as),
+            source_mask: narrow8(self.source_mask),
+            destination_mask: narrow8(self.destination_mask),
+        }
+    }
+}
+
+/// Stands for AS numbers that need four bytes (RFC 6793, section 9).
+const AS_TRANS: u16 = 23456;
+
+impl Encode for NetFlow5 {
+    fn encode(&mut self, flow: &View<'_>, env: &Env, out: &mut Messages) {
+        self.counters.flows += 1;
+        if flow.base.key.version() != 4 {
+            self.counters.v5_ipv6 += 1;
+            return;
+        }
+        self.counters.encoded += 1;
+        for half in flow.halves() {
+            self.record(&half, env, out);
+        }
+    }
+
+    fn tick(&mut self, env: &Env, out: &mut Messages) {
+        if self.records > 0 && env.now.since(self.since) >= self.wait {
+            self.send(env, out);
+        }
+    }
+
+    fn flush(&mut self, env: &Env, out: &mut Messages) {
+        if self.records > 0 {
+            self.send(env, out);
+        }
+    }
+
+    fn restart(&mut self) {
+        self.sequence = 0;
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { pending: self.records.into(), ..self.counters }
+    }
+}
+
+/// NetFlow version 5.
+pub const SPEC: Format = Format {
+    name: "netflow5",
+    help: "NetFlow version 5: IPv4 only, a fixed record a direction",
+    start: |options| Ok(Box::new(netflow5(options)?)),
+};

@@ -1,0 +1,5 @@
+//! Messages of flow export protocols: their headers and the few fixed parts behind them.
+
+pub mod ipfix;
+pub mod netflow5;
+pub mod netflow9;

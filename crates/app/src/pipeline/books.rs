@@ -4,7 +4,7 @@
 //! capture (packets)  seen      -> handed on   | kernel_drop, filtered, unreadable
 //! meter   (packets)  handed on -> metered     | count_limit, sampled_out, not_ip, truncated, ...   held: parked fragments
 //! cache   (flows)    begun     -> exported    | too_small, one_way, two_way                       held: active
-//! queue   (flows)    exported  -> to outputs  | export_queue_full                                 held: on the way
+//! queue   (flows)    exported  -> to outputs  | export_queue_full, export_sampled_out             held: on the way
 //! encode  (flows)    taken     -> encoded     | v5_ipv6                                           one stage an output
 //! send    (records)  written   -> delivered   | whatever the sink lost                            held: queued
 //! ```
@@ -112,9 +112,11 @@ fn cache(account: &Account) -> Stage {
 
 fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
     let full: u64 = accounts.iter().map(|account| account.queue_full).sum();
-    let mut stage = Stage::new("queue", "outputs", Unit::Flows).losing("export_queue_full", full);
+    let mut stage = Stage::new("queue", "outputs", Unit::Flows)
+        .losing("export_queue_full", full)
+        .losing("export_sampled_out", outputs.sampled_out);
     stage.received = accounts.iter().map(|account| account.meter.exported).sum();
     stage.delivered = outputs.flows;
-    stage.held = stage.received.saturating_sub(full + outputs.flows);
+    stage.held = stage.received.saturating_sub(stage.lost() + outputs.flows);
     stage
 }

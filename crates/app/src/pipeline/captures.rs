@@ -92,7 +92,7 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(_) => {}
                 Err(error) => return Err(Stop::Failed(error.0)),
             }
-            if polls % STRIDE == 0 {
+            if polls % STRIDE == 0 || self.options.capture.original_speed {
                 if signal.load(Ordering::Relaxed) || self.countdown.over() {
                     break;
                 }

@@ -87,8 +87,13 @@ pub struct Outputs {
     collectors: Vec<Output>,
     all_collectors: bool,
     turn: usize,
-    /// Flows taken.
+    /// Send one flow in this many (the third rate of `-S`).
+    sample: u32,
+    skipped: u32,
+    /// Flows sent to the outputs.
     pub flows: u64,
+    /// Flows passed over by sampling.
+    pub sampled_out: u64,
     /// What is printed at the end, if it is.
     pub summary: Option<Summary>,
     ticked: Option<Instant>,
@@ -96,21 +101,47 @@ pub struct Outputs {
 
 impl Outputs {
     /// With nothing sent yet.
-    pub fn new(
-        env: Env,
-        local: Vec<Output>,
-        collectors: Vec<Output>,
-        all_collectors: bool,
-        summary: Option<Summary>,
-    ) -> Self {
-        Outputs { env, local, collectors, all_collectors, turn: 0, flows: 0, summary, ticked: None }
+    pub fn new(env: Env, local: Vec<Output>, collectors: Vec<Output>) -> Self {
+        Outputs {
+            env,
+            local,
+            collectors,
+            all_collectors: false,
+            turn: 0,
+            sample: 1,
+            skipped: 0,
+            flows: 0,
+            sampled_out: 0,
+            summary: None,
+            ticked: None,
+        }
+    }
+
+    /// How flows are dealt out: all to every collector, or in turns; one in `sample` of them.
+    #[must_use]
+    pub fn dealing(self, all_collectors: bool, sample: u32) -> Self {
+        Outputs { all_collectors, sample: sample.max(1), ..self }
+    }
+
+    /// With a summary to be printed at the end.
+    #[must_use]
+    pub fn with_summary(self, summary: Option<Summary>) -> Self {
+        Outputs { summary, ..self }
     }
 
     /// Takes ended flows. `now` is the time of export.
     pub fn take(&mut self, ended: &Ended, now: Nanos) {
         self.begin(now);
-        self.flows += ended.len() as u64;
         for flow in ended.views() {
+            if self.sample > 1 {
+                self.skipped += 1;
+                if self.skipped < self.sample {
+                    self.sampled_out += 1;
+                    continue;
+                }
+                self.skipped = 0;
+            }
+            self.flows += 1;
             for output in &mut self.local {
                 output.take(&flow, &self.env);
             }
@@ -170,15 +201,5 @@ impl Outputs {
     /// Every output, local ones first.
     pub fn iter(&self) -> impl Iterator<Item = &Output> {
         self.local.iter().chain(&self.collectors)
-    }
-
-    /// Collectors that take turns count as one receiver of every flow; this tells which those are.
-    pub fn take_turns(&self) -> bool {
-        !self.all_collectors && self.collectors.len() > 1
-    }
-
-    /// Those that are collectors.
-    pub fn collectors(&self) -> &[Output] {
-        &self.collectors
     }
 }

@@ -449,6 +449,30 @@ mod tests {
         assert_eq!(shape(&sink), [(1, 40), (1, 40), (1, 40)]);
     }
 
+    /// A socket without checksums is one of the things UDP_SEGMENT is refused for.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn refused_segments_are_not_asked_for_again() {
+        use std::os::fd::AsFd;
+        let (listener, address) = listener();
+        let mut sink = Udp::open(&[address], Options::default()).unwrap();
+        if !sink.segments() {
+            return;
+        }
+        let socket = sink.socket.as_fd();
+        crate::sink::socket::set_option(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+        let messages = messages(&[200, 100, 100, 100, 50]);
+        sink.send(&messages);
+        assert!(!sink.segments());
+        let mut buffer = [0; 1000];
+        for (message, _) in messages.iter() {
+            let length = listener.recv(&mut buffer).unwrap();
+            assert!(buffer[..length] == *message);
+        }
+        let counters = sink.counters();
+        assert!(counters.balanced() && counters.lost.is_empty() && sink.notices().is_empty(), "{counters:?}");
+    }
+
     #[test]
     fn pace_divides_runs() {
         let pace = Some(Pace { delay: Duration::from_micros(10), packets: 3 });

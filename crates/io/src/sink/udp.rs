@@ -67,8 +67,6 @@ struct Run {
 const MOST_SEGMENTS: usize = 64;
 /// An IP packet has at most 65,535 bytes, headers included.
 const MOST_BYTES: usize = 65_000;
-/// Room for some two thousand datagrams; the system's `net.core.wmem_max` may allow less.
-const SEND_BUFFER: usize = 4 << 20;
 const PATIENT: Duration = Duration::from_secs(1);
 const IMPATIENT: Duration = Duration::from_millis(2);
 /// The same trouble is told again after this long.
@@ -322,6 +320,8 @@ mod kernel {
     use std::os::fd::AsFd;
 
     pub(super) const RUNS: usize = BURSTS;
+    /// Room for some two thousand datagrams; the system's `net.core.wmem_max` may allow less.
+    const SEND_BUFFER: usize = 4 << 20;
 
     /// Sends runs; tells how many left whole.
     pub(super) fn send(socket: &UdpSocket, bytes: &[u8], runs: &[Run]) -> io::Result<usize> {
@@ -339,7 +339,7 @@ mod kernel {
     }
 
     pub(super) fn enlarge_send_buffer(socket: &UdpSocket) {
-        socket::enlarge_send_buffer(socket.as_fd(), super::SEND_BUFFER);
+        socket::enlarge_send_buffer(socket.as_fd(), SEND_BUFFER);
     }
 
     /// The longest message that needs no fragments, which UDP_SEGMENT does not make.

@@ -70,6 +70,7 @@ fn what_precedes_the_first_connection_is_kept_and_not_renewed() {
     assert!(!sink.ready());
     let sent = messages(3, 100, 1);
     sink.send(&sent);
+    until(&mut sink, |sink| sink.told);
     assert_eq!(balanced(&sink).queued, 3);
     let listener = TcpListener::bind(address).unwrap();
     until(&mut sink, |sink| sink.ready());

@@ -93,7 +93,7 @@ impl<'a, S: Source> Run<'a, S> {
                 Err(error) => return Err(Stop::Failed(error.0)),
             }
             if polls % STRIDE == 0 || self.options.capture.original_speed {
-                if signal.load(Ordering::Relaxed) || self.countdown.over() {
+                if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {
                     break;
                 }
                 self.between(outputs)?;

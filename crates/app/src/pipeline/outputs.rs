@@ -22,12 +22,20 @@ pub struct Output {
     encoder: Box<dyn Encode>,
     sink: Box<dyn Sink>,
     messages: Messages,
+    /// Messages are sent by the time of their flows, not when there are many: files are cut by it.
+    by_time: bool,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default() }
+        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false }
+    }
+
+    /// For a sink that divides its output by time.
+    #[must_use]
+    pub fn by_time(self) -> Output {
+        Output { by_time: true, ..self }
     }
 
     #[inline]
@@ -37,8 +45,11 @@ impl Output {
 
     /// Hands finished messages to the sink once there are enough of them to be worth it.
     #[inline]
-    fn send_many(&mut self) {
-        if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
+    fn send_many(&mut self, env: &Env) {
+        if self.by_time {
+            self.sink.clock(env.now);
+            self.send();
+        } else if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
             self.send();
         }
     }
@@ -52,6 +63,9 @@ impl Output {
     }
 
     fn tick(&mut self, env: &Env) {
+        // What was finished before a session ended belongs to that session.
+        self.send();
+        self.sink.clock(env.now);
         self.sink.tick();
         if self.sink.renewed() {
             self.encoder.restart();
@@ -60,15 +74,18 @@ impl Output {
             self.encoder.tick(env, &mut self.messages);
         }
         self.send();
-        for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
-        }
+        self.notices();
     }
 
     fn close(&mut self, env: &Env) {
         self.encoder.flush(env, &mut self.messages);
+        self.sink.clock(env.now);
         self.send();
         self.sink.close();
+        self.notices();
+    }
+
+    fn notices(&mut self) {
         for notice in self.sink.notices() {
             log::warn("output", &format!("{}: {notice}", self.name));
         }
@@ -161,7 +178,7 @@ impl Outputs {
             }
         }
         for output in self.local.iter_mut().chain(&mut self.collectors) {
-            output.send_many();
+            output.send_many(&self.env);
         }
     }
 
@@ -196,6 +213,11 @@ impl Outputs {
         for output in self.local.iter_mut().chain(&mut self.collectors) {
             output.close(&self.env);
         }
+    }
+
+    /// True when an output is gone for good, as when what reads our standard output ended: there is no use in going on.
+    pub fn gone(&self) -> bool {
+        self.iter().any(|output| output.sink.gone())
     }
 
     /// Every output, local ones first.

@@ -28,6 +28,8 @@ const NO_PLACE: u32 = u32::MAX;
 pub const BATCH: usize = 32;
 /// Ended flows gathered before they are handed on.
 const ENDED: usize = 128;
+/// How long they wait for others, in the packets' time.
+const WAIT: u64 = 1_000_000_000;
 /// Flows visited for their timeout, a batch: more than a batch can begin, so that expiry catches up.
 const VISITS: usize = 2 * BATCH;
 /// Of those, visited at once, so that their cache misses overlap.
@@ -166,6 +168,7 @@ pub struct Meter {
     ended: Ended,
     counters: Counters,
     now: Nanos,
+    handed_on: Nanos,
     next_id: u32,
     skip: u32,
 }
@@ -186,6 +189,7 @@ impl Meter {
             ended: Ended::default(),
             counters: Counters::default(),
             now: Nanos(0),
+            handed_on: Nanos(0),
             next_id: config.first_id,
             skip: 0,
             config,
@@ -231,7 +235,7 @@ impl Meter {
         }
         self.visit(&due);
         self.expire(VISITS - GROUP);
-        if self.ended.len() >= ENDED {
+        if self.ended.len() >= ENDED || !self.ended.is_empty() && self.now.since(self.handed_on) >= WAIT {
             self.hand_on(out);
         }
     }
@@ -598,6 +602,7 @@ impl Meter {
 
     #[inline]
     fn hand_on(&mut self, out: &mut impl FnMut(&Ended)) {
+        self.handed_on = self.now;
         out(&self.ended);
         self.ended.clear();
     }
@@ -700,7 +705,7 @@ fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Pac
         }
     }
     if groups.has(Group::Extremes) {
-        update_extremes(columns.extremes.at_mut(place), from, packet, len);
+        update_extremes(columns.extremes.at_mut(place), from, packet);
     }
     if groups.has(Group::V6) && packet.key.version() == 6 {
         let v6 = columns.v6.at_mut(place);
@@ -735,8 +740,8 @@ fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Pac
 }
 
 #[inline]
-fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>, len: u32) {
-    let len = len.min(u32::from(u16::MAX)) as u16;
+fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>) {
+    let len = packet.ip_len.min(u32::from(u16::MAX)) as u16;
     e.min_len[from] = e.min_len[from].min(len);
     e.max_len[from] = e.max_len[from].max(len);
     e.min_ttl[from] = e.min_ttl[from].min(packet.ttl);

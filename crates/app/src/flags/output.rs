@@ -149,7 +149,6 @@ pub const SPEC: Group = Group {
             long: "summary",
             help: "Print top ports, top talkers and TCP quality at the end",
             doc: "This is what is printed, too, when no output is named at all.",
-            good: &[""],
             apply: |options, _| {
                 options.output.summary = true;
                 Ok(())

@@ -32,14 +32,18 @@ fn every_case_prints_what_is_expected() {
             if bless {
                 fs::write(case.join("expect.json"), &found).unwrap();
             }
-            let expected = fs::read_to_string(case.join("expect.json")).map_err(|error| format!("  expect.json: {error}"))?;
+            let expected =
+                fs::read_to_string(case.join("expect.json")).map_err(|error| format!("  expect.json: {error}"))?;
             if found == expected { Ok(()) } else { Err(difference(&expected, &found)) }
         });
         if let Err(text) = outcome {
             let _ = write!(failed, "\n{name}: sh cmd, in tests/golden/{name}\n{text}");
         }
     }
-    assert!(failed.is_empty(), "\n{failed}\nIf the new output is right: make bless, and say in `why` what confirms it.\n");
+    assert!(
+        failed.is_empty(),
+        "\n{failed}\nIf the new output is right: make bless, and say in `why` what confirms it.\n"
+    );
 }
 
 #[test]

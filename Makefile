@@ -1,0 +1,94 @@
+# make help lists what there is. CARGO and CORPUS may be set: make test CARGO='nice cargo'
+
+CARGO ?= cargo
+PYTHON ?= python3
+PROBE := target/release/flowsonde
+MINUTES ?= 15
+
+# Every Debian package that is installed is named here.
+BUILD_NEEDS := gcc libc6-dev make pkg-config libpcap-dev
+CONFORMANCE_NEEDS := python3 tshark nfdump
+BENCH_NEEDS := python3 softflowd nfdump pmacct
+
+.PHONY: help
+help: ## List these commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
+
+.PHONY: deps
+deps: ## Install the Debian packages the build needs, where they are missing
+	@.ci/install $(BUILD_NEEDS)
+
+.PHONY: build
+build: deps ## Build the release binary, target/release/flowsonde
+	$(CARGO) build --locked --release --bin flowsonde
+
+.PHONY: demo
+demo: build ## Meter the capture shipped in demo/: a summary, and the flows in demo/flows.json
+	$(PROBE) -i demo/demo.pcap.gz --summary --json demo/flows.json
+	@echo
+	@echo "$$(wc -l < demo/flows.json) flow records in demo/flows.json, one a line; the first:"
+	@head -n 1 demo/flows.json
+
+.PHONY: test
+test: deps fmt clippy check-tests check-docs deny ## Everything that has to pass from the repository alone
+	@echo 'make test: passed'
+
+.PHONY: fmt
+fmt:
+	$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy: deps
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Golden cases, and whether the files made from tables (options, manual page, elements) are fresh, are among the tests.
+.PHONY: check-tests
+check-tests: deps
+	env -u BLESS $(CARGO) test --locked --workspace
+
+.PHONY: check-docs
+check-docs: deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+.PHONY: deny
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo '$(CARGO) deny check bans licenses sources'; \
+		$(CARGO) deny check bans licenses sources; \
+	else \
+		echo 'cargo deny is not installed: licences and sources of dependencies are not checked'; \
+	fi
+
+.PHONY: conformance
+conformance: build ## Compare with TShark and nfdump over the captures of CORPUS, or ../shared/corpus
+	@.ci/install $(CONFORMANCE_NEEDS)
+	$(PYTHON) tests/conformance/run.py
+	$(PYTHON) tests/conformance/export.py
+
+.PHONY: conformance-full
+conformance-full: build ## The same with what takes longer
+	@.ci/install $(CONFORMANCE_NEEDS)
+	$(PYTHON) tests/conformance/run.py --full
+	$(PYTHON) tests/conformance/export.py --full
+
+.PHONY: bench
+bench: build ## Speed and memory beside other probes; results in bench/RESULTS.md
+	@.ci/install $(BENCH_NEEDS)
+	bench/run
+
+.PHONY: bless
+bless: ## Rewrite what golden cases expect; read the difference like code
+	BLESS=1 $(CARGO) test --locked -p flowsonde-app --test golden
+	@git --no-pager diff --stat -- tests/golden
+
+.PHONY: docs
+docs: ## Make the generated pages anew: docs/options.md, docs/elements.md, docs/man
+	BLESS=1 $(CARGO) test --locked -p flowsonde-app --lib
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for MINUTES (15) each; needs cargo-fuzz
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is not installed: cargo install cargo-fuzz' >&2; exit 1; }
+	@for target in $$($(CARGO) fuzz list); do \
+		echo "fuzzing $$target for $(MINUTES) minutes"; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$$(($(MINUTES) * 60)) || exit 1; \
+	done

@@ -509,8 +509,10 @@ impl Meter {
                 base.state.set_client(client.direction);
                 base.state.set(State::SURE);
             }
-            if flags & flag::ACK == 0 && !base.state.is(State::ISN) {
-                base.isn = packet.tcp.seq;
+            if !base.state.is(State::ISN) {
+                // A SYN-ACK acknowledges the SYN that was not seen, or not yet.
+                let answer = flags & flag::ACK != 0;
+                base.isn = if answer { packet.tcp.ack.wrapping_sub(1) } else { packet.tcp.seq };
                 base.state.set(State::ISN);
             }
         }

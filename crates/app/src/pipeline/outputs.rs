@@ -11,6 +11,10 @@ use flowsonde_wire::Nanos;
 use super::summary::Summary;
 use crate::log;
 
+/// Messages, and bytes, that are handed to a sink at once; fewer wait for the next tick.
+const MANY: usize = 128;
+const MUCH: usize = 1 << 16;
+
 /// One receiver: an encoder of its own, and the sink behind it.
 pub struct Output {
     /// What the ledger calls it.
@@ -31,8 +35,15 @@ impl Output {
         self.encoder.encode(flow, env, &mut self.messages);
     }
 
-    /// Hands finished messages to the sink.
+    /// Hands finished messages to the sink once there are enough of them to be worth it.
     #[inline]
+    fn send_many(&mut self) {
+        if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
+            self.send();
+        }
+    }
+
+    /// Hands finished messages to the sink.
     fn send(&mut self) {
         if !self.messages.is_empty() {
             self.sink.send(&self.messages);
@@ -119,7 +130,7 @@ impl Outputs {
             }
         }
         for output in self.local.iter_mut().chain(&mut self.collectors) {
-            output.send();
+            output.send_many();
         }
     }
 

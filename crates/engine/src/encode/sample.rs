@@ -7,7 +7,7 @@ use flowsonde_wire::link::Link;
 use flowsonde_wire::{Frame, LinkType, Nanos};
 
 use crate::meter::flow::{Base, EndReason};
-use crate::meter::key::{End, KeyParts};
+use crate::meter::key::{End, Ends, KeyParts};
 use crate::meter::{Config, Ended, Meter, View};
 
 /// A flow of which only the base is kept.
@@ -46,8 +46,10 @@ fn end(address: &str) -> End {
 pub(super) fn flow(client: (&str, u16), server: (&str, u16), protocol: u8, packets: [u64; 2]) -> Flow {
     let version = if client.0.contains(':') { 6 } else { 4 };
     let link = Link { vlan_inner: 100, ..Link::default() };
-    let (key, direction) =
-        KeyParts::default().key(end(client.0), end(server.0), (client.1, server.1), protocol, version, 0, &link);
+    let (key, direction) = {
+        let ends = Ends { src: end(client.0), dst: end(server.0), src_port: client.1, dst_port: server.1 };
+        KeyParts::default().key(ends, protocol, version, 0, &link)
+    };
     let from = usize::from(direction);
     let mut base = Base { key, id: 7, ..Base::default() };
     base.state.set_client(direction);

@@ -47,7 +47,12 @@ pub struct Ring {
     cursor: u64,
     taken: usize,
     len: usize,
+    /// Memory of emptied slots, for the next ones.
+    spare: Vec<Vec<Entry>>,
 }
+
+/// Emptied slots whose memory is kept.
+const SPARE: usize = 8;
 
 impl Ring {
     /// For an idle timeout in nanoseconds.
@@ -56,7 +61,7 @@ impl Ring {
         while idle >> shift > SLOTS / 2 {
             shift += 1;
         }
-        Ring { slots: vec![Vec::new(); SLOTS as usize], shift, cursor: 0, taken: 0, len: 0 }
+        Ring { slots: vec![Vec::new(); SLOTS as usize], shift, cursor: 0, taken: 0, len: 0, spare: Vec::new() }
     }
 
     /// Queues a flow by the time its timeout runs from.
@@ -68,7 +73,13 @@ impl Ring {
             self.cursor = tick;
         }
         let tick = tick.clamp(self.cursor, self.cursor + SLOTS - 1);
-        self.slots[(tick % SLOTS) as usize].push(Entry { place, id: id as u16, stamp: stamp(due) });
+        let slot = &mut self.slots[(tick % SLOTS) as usize];
+        if slot.capacity() == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            *slot = spare;
+        }
+        slot.push(Entry { place, id: id as u16, stamp: stamp(due) });
         self.len += 1;
     }
 
@@ -108,8 +119,14 @@ impl Ring {
     }
 
     fn release(&mut self) {
-        // The memory of a slot goes back: the next to fill up is another one.
-        self.slots[(self.cursor % SLOTS) as usize] = Vec::new();
+        let slot = &mut self.slots[(self.cursor % SLOTS) as usize];
+        if slot.capacity() > 0 {
+            let mut emptied = core::mem::take(slot);
+            if self.spare.len() < SPARE {
+                emptied.clear();
+                self.spare.push(emptied);
+            }
+        }
         self.taken = 0;
     }
 

@@ -76,7 +76,7 @@ impl Quality {
             [a, b] => (b, a),
         };
         let len = packet.payload_len + u32::from(tcp.flags & flag::SYN != 0) + u32::from(tcp.flags & flag::FIN != 0);
-        if len > 0 && tcp.flags & flag::RST == 0 {
+        if tcp.flags & flag::RST == 0 {
             sent.segment(other, tcp.seq, len, packet.payload_len, tcp.flags, now, reorder);
         }
         if tcp.flags & flag::ACK != 0 {
@@ -126,6 +126,10 @@ impl Side {
         if self.known & SEQ == 0 {
             self.known |= SEQ;
             (self.next, self.next_at) = (end, now);
+            return;
+        }
+        // Without data it only shows how far its sender is: further than we saw means that something is missing.
+        if len == 0 && !before(self.next, seq) {
             return;
         }
         let control = flags & (flag::SYN | flag::FIN) != 0;
@@ -336,6 +340,12 @@ mod tests {
         }
         q.take(&packet(0, 400, 150, 1, 50, flag::ACK, 1000));
         assert_eq!((q.retransmitted(0), q.out_of_order(0)), (1, 0));
+    }
+
+    #[test]
+    fn a_bare_acknowledgment_shows_what_is_missing() {
+        // The FIN at 150 was overtaken by the ACK behind it; its end is where the ACK stands, which is told as sent again.
+        assert_eq!(run(&[Seg(0, 100, 50, 0), Seg(1, 151, 0, flag::ACK), Seg(1, 150, 0, flag::FIN)]), (1, 0));
     }
 
     #[test]

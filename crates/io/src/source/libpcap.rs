@@ -1,7 +1,12 @@
 //! Live capture through libpcap: slower, as each packet is copied once more, but it works on every system it does.
 //!
 //! A batch is what one `pcap_dispatch` gives, copied into a buffer of its own: libpcap's packets do not outlive the
-//! call they come from.
+//! call they come from. It is asked without waiting, and the waiting is done here: with rings of version 3 libpcap's own
+//! timeout starts at the first packet (pcap(3PCAP), "packet buffer timeout"), so an idle interface would never return.
+//! An interface that goes down is waited for; one that is removed is an error.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use flowsonde_wire::capture::{MAX_CAPTURED, pcap as format};
 use flowsonde_wire::{Frame, LinkType, Nanos};
@@ -35,7 +40,7 @@ impl Libpcap {
             .timeout(100)
             .buffer_size(i32::try_from(buffer).unwrap_or(i32::MAX))
             .precision(Precision::Nano);
-        let mut capture = capture.open().map_err(failed)?;
+        let mut capture = capture.open().and_then(Capture::setnonblock).map_err(failed)?;
         if options.direction != Direction::Both {
             let direction = match options.direction {
                 Direction::Both => pcap::Direction::InOut,
@@ -70,6 +75,30 @@ impl Libpcap {
 
 impl Source for Libpcap {
     fn poll(&mut self, consume: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error> {
+        match self.dispatch(consume)? {
+            0 => {}
+            handed_on => return Ok(Poll::Frames(handed_on)),
+        }
+        kernel::readable(self.capture.as_fd(), Duration::from_millis(100))
+            .map_err(|error| Error(format!("-i {}: cannot be waited for: {error}", self.interface)))?;
+        match self.dispatch(consume)? {
+            0 => Ok(Poll::Idle),
+            handed_on => Ok(Poll::Frames(handed_on)),
+        }
+    }
+
+    fn counters(&mut self) -> Counters {
+        if let Ok(stats) = self.capture.stats() {
+            self.kernel_drops += u64::from(stats.dropped.wrapping_sub(self.drops_before));
+            self.drops_before = stats.dropped;
+        }
+        Counters { seen: self.handed_on + self.kernel_drops, kernel_drops: self.kernel_drops, ..Counters::default() }
+    }
+}
+
+impl Libpcap {
+    /// Hands on what is there, and says how many.
+    fn dispatch(&mut self, consume: &mut dyn FnMut(&[Frame<'_>])) -> Result<usize, Error> {
         let Libpcap { capture, copies, .. } = self;
         copies.clear();
         let mut heads = [(Nanos(0), 0_u32, 0_usize); BATCH];
@@ -95,7 +124,7 @@ impl Source for Libpcap {
             }
         }
         if len == 0 {
-            return Ok(Poll::Idle);
+            return Ok(0);
         }
         let mut frames = [NOTHING; BATCH];
         let mut rest = copies.as_slice();
@@ -106,15 +135,7 @@ impl Source for Libpcap {
         }
         consume(frames.get(..len).unwrap_or(&[]));
         self.handed_on += len as u64;
-        Ok(Poll::Frames(len))
-    }
-
-    fn counters(&mut self) -> Counters {
-        if let Ok(stats) = self.capture.stats() {
-            self.kernel_drops += u64::from(stats.dropped.wrapping_sub(self.drops_before));
-            self.drops_before = stats.dropped;
-        }
-        Counters { seen: self.handed_on + self.kernel_drops, kernel_drops: self.kernel_drops, ..Counters::default() }
+        Ok(len)
     }
 }
 

@@ -15,10 +15,18 @@ use crate::stop::Stop;
 
 struct Temp(Box<dyn std::io::Write + Send>, sink::Counters);
 impl Sink for Temp {
-    fn send(&mut self, m: &Messages) { self.1.records += m.records(); self.1.delivered += m.records(); let _ = self.0.write_all(m.bytes()); }
+    fn send(&mut self, m: &Messages) {
+        self.1.records += m.records();
+        self.1.delivered += m.records();
+        let _ = self.0.write_all(m.bytes());
+    }
     fn tick(&mut self) {}
-    fn close(&mut self) { let _ = self.0.flush(); }
-    fn counters(&self) -> sink::Counters { self.1.clone() }
+    fn close(&mut self) {
+        let _ = self.0.flush();
+    }
+    fn counters(&self) -> sink::Counters {
+        self.1.clone()
+    }
 }
 
 /// Opens them. `patient` where nothing is lost by waiting: when reading captures.
@@ -30,13 +38,20 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
     for (name, sink) in options.output.streams() {
         let w: Box<dyn std::io::Write + Send> = match sink {
             value::Sink::Stdout => Box::new(std::io::BufWriter::new(std::io::stdout())),
-            value::Sink::File(p) => Box::new(std::io::BufWriter::new(std::fs::File::create(p).map_err(|e| Stop::Failed(e.to_string()))?)),
+            value::Sink::File(p) => {
+                Box::new(std::io::BufWriter::new(std::fs::File::create(p).map_err(|e| Stop::Failed(e.to_string()))?))
+            }
         };
         local.push(Output::new(name, formats.start(name, 0)?, Box::new(Temp(w, sink::Counters::default()))));
     }
     if let Some(path) = &options.output.ipfix_file {
-        let w = Box::new(std::io::BufWriter::new(std::fs::File::create(path).map_err(|e| Stop::Failed(e.to_string()))?));
-        local.push(Output::new("ipfix-file", formats.start("ipfix-file", 0)?, Box::new(Temp(w, sink::Counters::default()))));
+        let w =
+            Box::new(std::io::BufWriter::new(std::fs::File::create(path).map_err(|e| Stop::Failed(e.to_string()))?));
+        local.push(Output::new(
+            "ipfix-file",
+            formats.start("ipfix-file", 0)?,
+            Box::new(Temp(w, sink::Counters::default())),
+        ));
     }
     let mut collectors = Vec::new();
     for collector in &options.export.collectors {

@@ -427,7 +427,7 @@ impl Meter {
                 continue;
             }
             let due = self.due_from(base);
-            if entry.still(due) {
+            if self.ring.has_reached(due) && entry.still(due) {
                 let over = self.is_over(base, self.now);
                 self.counters.evicted += u64::from(!over);
                 let reason = self.reason(base, self.now, EndReason::Resources);
@@ -476,8 +476,7 @@ impl Meter {
 
     /// Hands the record on; the flow goes on with empty counters.
     fn cut(&mut self, place: u32) {
-        let closed = self.columns.base.at(place).state.is(State::CLOSED);
-        self.end(place, if closed { EndReason::Closed } else { EndReason::Active });
+        self.end(place, self.reason(self.columns.base.at(place), self.now, EndReason::Active));
         let groups = self.config.groups;
         let columns = &mut self.columns;
         let base = columns.base.at_mut(place);

@@ -136,6 +136,11 @@ impl Ring {
         None
     }
 
+    /// True when the front of the ring has come to this time.
+    pub fn has_reached(&self, due: Nanos) -> bool {
+        due.0 >> self.shift <= self.cursor
+    }
+
     /// Leaves the first `n` entries of the current slot behind.
     #[inline]
     pub fn pass(&mut self, n: usize) {

@@ -14,11 +14,48 @@ use std::time::{Duration, Instant};
 fn main() {
     let number = |at: usize, default: usize| std::env::args().nth(at).and_then(|n| n.parse().ok()).unwrap_or(default);
     let (length, datagrams, batch) = (number(1, 1400), number(2, 1_000_000), number(3, 46));
+    for segment in [true, false] {
+        in_step(length, datagrams / 10, batch, segment);
+    }
     for reading in [true, false] {
         for segment in [true, false] {
             run(length, datagrams, batch, segment, reading);
         }
     }
+}
+
+/// Sends a batch, reads it all, sends the next: every datagram is taken up by the receiver, as a good collector would.
+/// Only the sending is timed, by the wall: the median batch.
+fn in_step(length: usize, datagrams: usize, batch: usize, segment: bool) {
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    receiver.set_nonblocking(true).expect("a socket option");
+    let address = receiver.local_addr().expect("an address");
+    let mut sink = Udp::open(&[address], Options { segment, patient: true, ..Options::default() }).expect("a socket");
+    let messages = filled(length, batch);
+    let (mut times, mut seen, mut buffer) = (Vec::new(), 0, [0; 65_536]);
+    for _ in 0..datagrams / batch {
+        let clock = Instant::now();
+        sink.send(&messages);
+        times.push(clock.elapsed().as_nanos() as u64);
+        while receiver.recv(&mut buffer).is_ok() {
+            seen += 1;
+        }
+    }
+    times.sort_unstable();
+    println!(
+        "length={length} batch={batch} segment={segment} in step: {} ns a datagram, seen {}%",
+        times.get(times.len() / 2).unwrap_or(&0) / batch as u64,
+        seen * 100 / (datagrams / batch * batch),
+    );
+}
+
+fn filled(length: usize, batch: usize) -> Messages {
+    let mut messages = Messages::default();
+    for _ in 0..batch {
+        messages.buffer().extend((0..length).map(|at| at as u8));
+        messages.finish(20);
+    }
+    messages
 }
 
 fn run(length: usize, datagrams: usize, batch: usize, segment: bool, reading: bool) {
@@ -40,11 +77,7 @@ fn run(length: usize, datagrams: usize, batch: usize, segment: bool, reading: bo
         })
     });
 
-    let mut messages = Messages::default();
-    for _ in 0..batch {
-        messages.buffer().extend((0..length).map(|at| at as u8));
-        messages.finish(20);
-    }
+    let messages = filled(length, batch);
     let mut sink = Udp::open(&[address], Options { segment, patient: true, ..Options::default() }).expect("a socket");
     let (begin, clock) = (on_cpu(), Instant::now());
     for _ in 0..datagrams / batch {

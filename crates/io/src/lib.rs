@@ -1,4 +1,5 @@
 //! The two ends: where packets come from ([`source`]) and where records go ([`sink`]).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
 
 pub mod memory;
 pub mod process;

@@ -4,8 +4,8 @@
 //! capture (packets)  seen      -> handed on   | kernel_drop, filtered, unreadable
 //! meter   (packets)  handed on -> metered     | count_limit, sampled_out, not_ip, truncated, ...   held: parked fragments
 //! cache   (flows)    begun     -> exported    | too_small, one_way, two_way                       held: active
-//! queue   (flows)    exported  -> to outputs  | export_queue_full                                 held: on the way
-//! encode  (flows)    taken     -> encoded     | v5_ipv6                                           one stage an output
+//! queue   (flows)    exported  -> to outputs  | export_queue_full, export_sampled_out             held: on the way
+//! encode  (flows)    taken     -> encoded     | v5_ipv6, not_in_template                          one stage an output
 //! send    (records)  written   -> delivered   | whatever the sink lost                            held: queued
 //! ```
 //!
@@ -52,7 +52,9 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     ledger.stages.push(queue(accounts, outputs));
     for output in outputs.iter() {
         let (encoder, _) = output.counters();
-        let mut stage = Stage::new("encode", &output.name, Unit::Flows).losing("v5_ipv6", encoder.v5_ipv6);
+        let mut stage = Stage::new("encode", &output.name, Unit::Flows)
+            .losing("v5_ipv6", encoder.v5_ipv6)
+            .losing("not_in_template", encoder.untold);
         stage.received = encoder.flows;
         stage.delivered = encoder.encoded;
         ledger.stages.push(stage);
@@ -112,9 +114,11 @@ fn cache(account: &Account) -> Stage {
 
 fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
     let full: u64 = accounts.iter().map(|account| account.queue_full).sum();
-    let mut stage = Stage::new("queue", "outputs", Unit::Flows).losing("export_queue_full", full);
+    let mut stage = Stage::new("queue", "outputs", Unit::Flows)
+        .losing("export_queue_full", full)
+        .losing("export_sampled_out", outputs.sampled_out);
     stage.received = accounts.iter().map(|account| account.meter.exported).sum();
     stage.delivered = outputs.flows;
-    stage.held = stage.received.saturating_sub(full + outputs.flows);
+    stage.held = stage.received.saturating_sub(stage.lost() + outputs.flows);
     stage
 }

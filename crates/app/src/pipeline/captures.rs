@@ -92,8 +92,8 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(_) => {}
                 Err(error) => return Err(Stop::Failed(error.0)),
             }
-            if polls % STRIDE == 0 {
-                if signal.load(Ordering::Relaxed) || self.countdown.over() {
+            if polls % STRIDE == 0 || self.options.capture.original_speed {
+                if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {
                     break;
                 }
                 self.between(outputs)?;

@@ -115,7 +115,7 @@ fn feed(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         outputs.tick(now());
-        if signal.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
+        if signal.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) || outputs.gone() {
             return Ok(());
         }
         if written.elapsed() >= books.options.process.ledger_interval.duration() {

@@ -1,64 +1,58 @@
 //! Opens every output that was asked for.
 
+use std::path::Path;
+
 use flowsonde_engine::encode::{self, Encode, Messages};
+use flowsonde_engine::fill::Env;
+use flowsonde_io::sink::file::File;
+use flowsonde_io::sink::hook::Command;
+use flowsonde_io::sink::locked::Locked;
 use flowsonde_io::sink::pace::Pace;
 use flowsonde_io::sink::resolve::resolve;
-use flowsonde_io::sink::{self, Sink, udp};
+use flowsonde_io::sink::rotate::{self, Rotate};
+use flowsonde_io::sink::tcp::{self, Tcp};
+use flowsonde_io::sink::udp::{self, Udp};
+use flowsonde_io::sink::{self, Sink};
 
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
 use crate::flags::Options;
 use crate::flags::export::{Export, Version};
+use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Collector, Transport};
 use crate::stop::Stop;
 
-struct Temp(Box<dyn std::io::Write + Send>, sink::Counters);
-impl Sink for Temp {
-    fn send(&mut self, m: &Messages) {
-        self.1.records += m.records();
-        self.1.delivered += m.records();
-        let _ = self.0.write_all(m.bytes());
-    }
-    fn tick(&mut self) {}
-    fn close(&mut self) {
-        let _ = self.0.flush();
-    }
-    fn counters(&self) -> sink::Counters {
-        self.1.clone()
-    }
-}
-
 /// Opens them. `patient` where nothing is lost by waiting: when reading captures.
 pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient: bool) -> Result<Outputs, Stop> {
-    let mut env = plan.env.clone();
-    env.interface_name = source.to_owned();
     let formats = Formats { options, plan };
     let mut local = Vec::new();
-    for (name, sink) in options.output.streams() {
-        let w: Box<dyn std::io::Write + Send> = match sink {
-            value::Sink::Stdout => Box::new(std::io::BufWriter::new(std::io::stdout())),
-            value::Sink::File(p) => {
-                Box::new(std::io::BufWriter::new(std::fs::File::create(p).map_err(|e| Stop::Failed(e.to_string()))?))
-            }
+    for (name, target) in options.output.streams() {
+        let sink = match target {
+            value::Sink::Stdout => File::stdout(&format!("--{name}")),
+            value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
         };
-        local.push(Output::new(name, formats.start(name, 0)?, Box::new(Temp(w, sink::Counters::default()))));
+        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(sink)));
     }
     if let Some(path) = &options.output.ipfix_file {
-        let w =
-            Box::new(std::io::BufWriter::new(std::fs::File::create(path).map_err(|e| Stop::Failed(e.to_string()))?));
-        local.push(Output::new(
-            "ipfix-file",
-            formats.start("ipfix-file", 0)?,
-            Box::new(Temp(w, sink::Counters::default())),
-        ));
+        let sink = File::create("--ipfix-file", path).map_err(failed)?;
+        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(sink)));
+    }
+    if let Some(directory) = &options.output.dump_path {
+        local.push(open_dump(&formats, directory)?);
     }
     let mut collectors = Vec::new();
     for collector in &options.export.collectors {
         collectors.push(open_collector(&formats, collector, patient)?);
     }
-    let summary = options.summarises().then(Summary::default);
-    Ok(Outputs::new(env, local, collectors, options.export.all_collectors, summary))
+    let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
+    Ok(Outputs::new(env, local, collectors)
+        .dealing(options.export.all_collectors, options.cache.sampling.export)
+        .with_summary(options.summarises().then(Summary::default)))
+}
+
+fn failed(error: sink::Error) -> Stop {
+    Stop::Failed(error.0)
 }
 
 /// Makes encoders.
@@ -68,14 +62,15 @@ struct Formats<'a> {
 }
 
 impl Formats<'_> {
-    fn start(&self, name: &str, max_message: usize) -> Result<Box<dyn Encode>, Stop> {
+    /// `stream`: the receiver misses nothing, so that templates need not come again.
+    fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
         let export = &self.options.export;
         let wanted = encode::Options {
             template: self.plan.template.clone(),
             max_message,
             first_template_id: self.options.template.id,
-            resend_messages: export.template_packets,
-            resend_seconds: export.template_interval.0,
+            resend_messages: if stream { 0 } else { export.template_packets },
+            resend_seconds: if stream { 0 } else { export.template_interval.0 },
             engine: (export.engine.kind, export.engine.id),
             domain: export.engine.domain(),
             min_flows: export.min_flows.unwrap_or(0).into(),
@@ -89,32 +84,73 @@ impl Formats<'_> {
     }
 }
 
+/// Files in a directory, a new one every so often. Each begins with what a fresh encoder says first, the header line or
+/// the templates, so the one at work need not say it.
+fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
+    let output = &formats.options.output;
+    let (format, extension) = match output.dump_format {
+        DumpFormat::Text => ("csv", "flows"),
+        DumpFormat::CompressedText => ("csv", "flows.gz"),
+        DumpFormat::Json => ("json", "json"),
+        DumpFormat::Binary => ("ipfix-file", "ipfix"),
+    };
+    let mut encoder = formats.start(format, usize::MAX, true)?;
+    let mut said = Messages::default();
+    encoder.tick(&formats.plan.env, &mut said);
+    encoder.flush(&formats.plan.env, &mut said);
+    let wanted = rotate::Options {
+        interval: output.dump_interval.duration(),
+        nest: output.nest,
+        extension: extension.to_owned(),
+        header: said.bytes().to_vec(),
+        gzip: output.dump_format == DumpFormat::CompressedText,
+        most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
+        command: output
+            .dump_command
+            .as_ref()
+            .map(|command| Command { program: command.program.clone(), arguments: command.arguments.clone() }),
+    };
+    let sink = Rotate::open(directory, wanted).map_err(failed)?;
+    Ok(Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time())
+}
+
 fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -> Result<Output, Stop> {
     let export = &formats.options.export;
-    let failed = |error: sink::Error| Stop::Failed(error.0);
-    let name = collector.to_string();
-    let remotes = resolve("-n", &format!("{}:{}", collector.host, collector.port), Collector::PORT).map_err(failed)?;
+    let host = match &collector.host {
+        value::Host::Addr(address) if address.is_ipv6() => format!("[{address}]"),
+        host => host.to_string(),
+    };
+    let remotes = resolve("-n", &format!("{host}:{}", collector.port), Collector::PORT).map_err(failed)?;
     let local = match &export.sender {
         Some(sender) => {
-            let text = match sender.port {
-                Some(port) => format!("{}:{port}", sender.host),
-                None => sender.host.to_string(),
+            let host = match &sender.host {
+                value::Host::Addr(address) if address.is_ipv6() => format!("[{address}]"),
+                host => host.to_string(),
             };
-            resolve("-q", &text, 0).map_err(failed)?
+            resolve("-q", &sender.port.map_or(host.clone(), |port| format!("{host}:{port}")), 0).map_err(failed)?
         }
         None => Vec::new(),
     };
     let v6 = remotes.first().is_some_and(|remote| remote.is_ipv6());
-    let pace = (export.pause.0 > 0).then(|| Pace { delay: export.pause.duration(), packets: export.pause_after });
-    let (sink, longest): (Box<dyn Sink>, usize) = match collector.transport {
+    let longest = export.payload(v6).0 as usize;
+    let sink: Box<dyn Sink> = match collector.transport {
         Transport::Udp => {
-            let wanted = udp::Options { local, patient, pace, segment: true };
-            (Box::new(udp::Udp::open(&remotes, wanted).map_err(failed)?), export.payload(v6).0 as usize)
+            let pace =
+                (export.pause.0 > 0).then(|| Pace { delay: export.pause.duration(), packets: export.pause_after });
+            let wanted = udp::Options { local, patient, pace, ..udp::Options::default() };
+            Box::new(Udp::open(&remotes, wanted).map_err(failed)?)
         }
-        Transport::Tcp => return Err(Stop::Failed("tcp".into())),
+        Transport::Tcp => {
+            let wanted = tcp::Options { local, patient, ..tcp::Options::default() };
+            Box::new(Tcp::open(remotes, wanted).map_err(failed)?)
+        }
     };
-    let encoder = formats.start(format_of(export), longest)?;
-    Ok(Output::new(name, encoder, sink))
+    let sink: Box<dyn Sink> = match &export.lock {
+        Some(file) => Box::new(Locked::new(sink, file.clone())),
+        None => sink,
+    };
+    let encoder = formats.start(format_of(export), longest, collector.transport == Transport::Tcp)?;
+    Ok(Output::new(collector.to_string(), encoder, sink))
 }
 
 fn format_of(export: &Export) -> &'static str {

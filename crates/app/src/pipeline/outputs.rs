@@ -22,12 +22,20 @@ pub struct Output {
     encoder: Box<dyn Encode>,
     sink: Box<dyn Sink>,
     messages: Messages,
+    /// Messages are sent by the time of their flows, not when there are many: files are cut by it.
+    by_time: bool,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default() }
+        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false }
+    }
+
+    /// For a sink that divides its output by time.
+    #[must_use]
+    pub fn by_time(self) -> Output {
+        Output { by_time: true, ..self }
     }
 
     #[inline]
@@ -37,8 +45,11 @@ impl Output {
 
     /// Hands finished messages to the sink once there are enough of them to be worth it.
     #[inline]
-    fn send_many(&mut self) {
-        if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
+    fn send_many(&mut self, env: &Env) {
+        if self.by_time {
+            self.sink.clock(env.now);
+            self.send();
+        } else if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
             self.send();
         }
     }
@@ -52,6 +63,9 @@ impl Output {
     }
 
     fn tick(&mut self, env: &Env) {
+        // What was finished before a session ended belongs to that session.
+        self.send();
+        self.sink.clock(env.now);
         self.sink.tick();
         if self.sink.renewed() {
             self.encoder.restart();
@@ -60,15 +74,18 @@ impl Output {
             self.encoder.tick(env, &mut self.messages);
         }
         self.send();
-        for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
-        }
+        self.notices();
     }
 
     fn close(&mut self, env: &Env) {
         self.encoder.flush(env, &mut self.messages);
+        self.sink.clock(env.now);
         self.send();
         self.sink.close();
+        self.notices();
+    }
+
+    fn notices(&mut self) {
         for notice in self.sink.notices() {
             log::warn("output", &format!("{}: {notice}", self.name));
         }
@@ -87,8 +104,13 @@ pub struct Outputs {
     collectors: Vec<Output>,
     all_collectors: bool,
     turn: usize,
-    /// Flows taken.
+    /// Send one flow in this many (the third rate of `-S`).
+    sample: u32,
+    skipped: u32,
+    /// Flows sent to the outputs.
     pub flows: u64,
+    /// Flows passed over by sampling.
+    pub sampled_out: u64,
     /// What is printed at the end, if it is.
     pub summary: Option<Summary>,
     ticked: Option<Instant>,
@@ -96,21 +118,47 @@ pub struct Outputs {
 
 impl Outputs {
     /// With nothing sent yet.
-    pub fn new(
-        env: Env,
-        local: Vec<Output>,
-        collectors: Vec<Output>,
-        all_collectors: bool,
-        summary: Option<Summary>,
-    ) -> Self {
-        Outputs { env, local, collectors, all_collectors, turn: 0, flows: 0, summary, ticked: None }
+    pub fn new(env: Env, local: Vec<Output>, collectors: Vec<Output>) -> Self {
+        Outputs {
+            env,
+            local,
+            collectors,
+            all_collectors: false,
+            turn: 0,
+            sample: 1,
+            skipped: 0,
+            flows: 0,
+            sampled_out: 0,
+            summary: None,
+            ticked: None,
+        }
+    }
+
+    /// How flows are dealt out: all to every collector, or in turns; one in `sample` of them.
+    #[must_use]
+    pub fn dealing(self, all_collectors: bool, sample: u32) -> Self {
+        Outputs { all_collectors, sample: sample.max(1), ..self }
+    }
+
+    /// With a summary to be printed at the end.
+    #[must_use]
+    pub fn with_summary(self, summary: Option<Summary>) -> Self {
+        Outputs { summary, ..self }
     }
 
     /// Takes ended flows. `now` is the time of export.
     pub fn take(&mut self, ended: &Ended, now: Nanos) {
         self.begin(now);
-        self.flows += ended.len() as u64;
         for flow in ended.views() {
+            if self.sample > 1 {
+                self.skipped += 1;
+                if self.skipped < self.sample {
+                    self.sampled_out += 1;
+                    continue;
+                }
+                self.skipped = 0;
+            }
+            self.flows += 1;
             for output in &mut self.local {
                 output.take(&flow, &self.env);
             }
@@ -130,7 +178,7 @@ impl Outputs {
             }
         }
         for output in self.local.iter_mut().chain(&mut self.collectors) {
-            output.send_many();
+            output.send_many(&self.env);
         }
     }
 
@@ -167,18 +215,13 @@ impl Outputs {
         }
     }
 
+    /// True when an output is gone for good, as when what reads our standard output ended: there is no use in going on.
+    pub fn gone(&self) -> bool {
+        self.iter().any(|output| output.sink.gone())
+    }
+
     /// Every output, local ones first.
     pub fn iter(&self) -> impl Iterator<Item = &Output> {
         self.local.iter().chain(&self.collectors)
-    }
-
-    /// Collectors that take turns count as one receiver of every flow; this tells which those are.
-    pub fn take_turns(&self) -> bool {
-        !self.all_collectors && self.collectors.len() > 1
-    }
-
-    /// Those that are collectors.
-    pub fn collectors(&self) -> &[Output] {
-        &self.collectors
     }
 }

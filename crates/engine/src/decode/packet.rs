@@ -219,7 +219,7 @@ struct Ip {
 }
 
 /// Reads one frame.
-#[inline]
+#[inline(always)]
 pub fn decode<'a>(frame: &Frame<'a>, parts: &KeyParts) -> Result<Packet<'a>, Error> {
     let link = link::walk(frame.link, frame.bytes)?;
     let bytes = frame.bytes.get(link.l3..).unwrap_or(&[]);
@@ -234,7 +234,7 @@ pub fn decode<'a>(frame: &Frame<'a>, parts: &KeyParts) -> Result<Packet<'a>, Err
     Ok(assemble(frame, &link, &ip, parts))
 }
 
-#[inline]
+#[inline(always)]
 fn read_v4(bytes: &[u8], on_wire: u32) -> Result<Ip, Error> {
     let h = ipv4::Header::read(bytes).map_err(|_| Error::Short)?.ok_or(Error::Malformed)?;
     let header = u32::from(h.header_len);
@@ -287,7 +287,7 @@ fn read_v6(bytes: &[u8], on_wire: u32) -> Result<Ip, Error> {
     })
 }
 
-#[inline]
+#[inline(always)]
 fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Packet<'a> {
     let l4 = link.l3 + ip.header as usize;
     let transport = frame.bytes.get(l4..).unwrap_or(&[]);

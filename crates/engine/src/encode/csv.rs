@@ -37,6 +37,15 @@ pub fn csv(options: &Options) -> Csv {
 }
 
 impl Csv {
+    /// The header line, once; of a file without records, too.
+    #[inline]
+    fn begin(&mut self, out: &mut Messages) {
+        if core::mem::take(&mut self.header_due) {
+            out.buffer().extend_from_slice(&self.header);
+            out.finish(0);
+        }
+    }
+
     fn record(&mut self, v: &View<'_>, env: &Env, out: &mut Messages) {
         let bytes = out.buffer();
         let mut first = true;
@@ -58,10 +67,7 @@ impl Csv {
 
 impl Encode for Csv {
     fn encode(&mut self, flow: &View<'_>, env: &Env, out: &mut Messages) {
-        if core::mem::take(&mut self.header_due) {
-            out.buffer().extend_from_slice(&self.header);
-            out.finish(0);
-        }
+        self.begin(out);
         self.counters.flows += 1;
         self.counters.encoded += 1;
         if self.bidirectional {
@@ -75,7 +81,9 @@ impl Encode for Csv {
 
     fn tick(&mut self, _: &Env, _: &mut Messages) {}
 
-    fn flush(&mut self, _: &Env, _: &mut Messages) {}
+    fn flush(&mut self, _: &Env, out: &mut Messages) {
+        self.begin(out);
+    }
 
     fn restart(&mut self) {
         self.header_due = true;

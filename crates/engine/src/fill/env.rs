@@ -117,11 +117,22 @@ impl InterfaceIds {
     }
 }
 
-/// 0 when the record's source is elsewhere (it came in), 1 when it is one of ours (it went out).
-fn direction(v: &View<'_>, e: &Env) -> u64 {
+/// True when own networks tell the direction (`-r`) and the record's source is in one of them: it goes out.
+fn leaves(v: &View<'_>, e: &Env) -> bool {
     let key = &v.base.key;
     let source = if v.side() == 0 { key.first() } else { key.second() };
-    u64::from(e.local_direction && e.local.iter().any(|n| n.holds(source, key.version())))
+    e.local_direction && e.local.iter().any(|n| n.holds(source, key.version()))
+}
+
+/// `-u` is the interface towards elsewhere and `-Q` the one towards ours: what leaves came in by `-Q`.
+fn input(v: &View<'_>, e: &Env) -> u64 {
+    let ids = &e.interfaces;
+    ids.of(v, v.side(), if leaves(v, e) { ids.output } else { ids.input }).into()
+}
+
+fn output(v: &View<'_>, e: &Env) -> u64 {
+    let ids = &e.interfaces;
+    ids.of(v, v.other(), if leaves(v, e) { ids.input } else { ids.output }).into()
 }
 
 fn mask(v: &View<'_>, e: &Env, direction: usize, version: u8) -> u64 {
@@ -134,9 +145,9 @@ fn mask(v: &View<'_>, e: &Env, direction: usize, version: u8) -> u64 {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    forward(&INPUT_SNMP, Group::Base, Fill::Number(|v, e| e.interfaces.of(v, v.side(), e.interfaces.input).into())),
-    forward(&OUTPUT_SNMP, Group::Base, Fill::Number(|v, e| e.interfaces.of(v, v.other(), e.interfaces.output).into())),
-    forward(&DIRECTION, Group::Base, Fill::Number(direction)),
+    forward(&INPUT_SNMP, Group::Base, Fill::Number(input)),
+    forward(&OUTPUT_SNMP, Group::Base, Fill::Number(output)),
+    forward(&DIRECTION, Group::Base, Fill::Number(|v, e| leaves(v, e).into())),
     // The prefix of the own network (-L) an address lies in; 0 for others, as a probe has no routing table.
     forward(&IPV4_SRC_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.side(), 4))),
     forward(&IPV4_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 4))),

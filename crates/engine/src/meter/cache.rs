@@ -756,7 +756,7 @@ fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Pac
         }
     }
     if groups.has(Group::Extremes) {
-        update_extremes(columns.extremes.at_mut(place), from, packet, len);
+        update_extremes(columns.extremes.at_mut(place), from, packet);
     }
     if groups.has(Group::V6) && packet.key.version() == 6 {
         let v6 = columns.v6.at_mut(place);
@@ -791,8 +791,8 @@ fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Pac
 }
 
 #[inline]
-fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>, len: u32) {
-    let len = len.min(u32::from(u16::MAX)) as u16;
+fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>) {
+    let len = packet.ip_len.min(u32::from(u16::MAX)) as u16;
     e.min_len[from] = e.min_len[from].min(len);
     e.max_len[from] = e.max_len[from].max(len);
     e.min_ttl[from] = e.min_ttl[from].min(packet.ttl);

@@ -6,10 +6,18 @@
 use flowsonde_engine::encode::Messages;
 use flowsonde_wire::Nanos;
 
+mod calendar;
+mod dial;
+pub mod file;
+pub mod hook;
+pub mod locked;
 pub mod pace;
+mod queue;
 pub mod resolve;
+pub mod rotate;
 #[cfg(target_os = "linux")]
 mod socket;
+pub mod tcp;
 pub mod udp;
 
 /// A receiver of finished messages. It never blocks metering: what it cannot take at once it queues, within a bound, and

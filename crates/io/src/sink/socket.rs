@@ -6,8 +6,8 @@ use core::num::NonZeroU16;
 use core::ptr;
 use core::time::Duration;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Most bursts of one [`send_bursts`].
 pub(super) const BURSTS: usize = 32;
@@ -83,9 +83,90 @@ pub(super) fn path_mtu(socket: BorrowedFd<'_>, remote: SocketAddr) -> Option<usi
     if result == 0 { usize::try_from(value).ok() } else { None }
 }
 
-fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: `value` is an int and `length` says so; the call copies it.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, ptr::from_ref(&value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A TCP socket that is not waited for: the connection is made when it can be written to and has no error to tell.
+pub(super) fn dial(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let family = if remote.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no memory is involved.
+    let number = unsafe { libc::socket(family, kind, 0) };
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was opened above and belongs to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(number) };
+    if let Some(local) = local {
+        set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        let (address, length) = Address::of(local);
+        // SAFETY: `address` holds `length` bytes of a socket address, which are copied.
+        if unsafe { libc::bind(number, ptr::from_ref(&address).cast(), length) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    let (address, length) = Address::of(remote);
+    // SAFETY: as for bind.
+    if unsafe { libc::connect(number, ptr::from_ref(&address).cast(), length) } != 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINPROGRESS) {
+            return Err(error);
+        }
+    }
+    Ok(TcpStream::from(socket))
+}
+
+/// Makes the kernel end a connection whose peer is silent: unanswered probes when idle, unanswered data when not.
+pub(super) fn watch_peer(socket: BorrowedFd<'_>, silence: Duration) {
+    let seconds = libc::c_int::try_from(silence.as_secs()).unwrap_or(libc::c_int::MAX).max(4);
+    for (level, name, value) in [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, seconds / 4),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, seconds / 4),
+        (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, seconds.saturating_mul(1000)),
+    ] {
+        let _best_effort = set_option(socket, level, name, value);
+    }
+}
+
+/// A socket address as the kernel takes it.
+#[repr(C)]
+union Address {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+impl Address {
+    fn of(address: SocketAddr) -> (Address, libc::socklen_t) {
+        match address {
+            SocketAddr::V4(address) => {
+                let v4 = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as _,
+                    sin_port: address.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+                    sin_zero: [0; 8],
+                };
+                (Address { v4 }, size_of::<libc::sockaddr_in>() as _)
+            }
+            SocketAddr::V6(address) => {
+                let v6 = libc::sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as _,
+                    sin6_port: address.port().to_be(),
+                    sin6_flowinfo: address.flowinfo(),
+                    sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                    sin6_scope_id: address.scope_id(),
+                };
+                (Address { v6 }, size_of::<libc::sockaddr_in6>() as _)
+            }
+        }
+    }
 }

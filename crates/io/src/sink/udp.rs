@@ -67,8 +67,6 @@ struct Run {
 const MOST_SEGMENTS: usize = 64;
 /// An IP packet has at most 65,535 bytes, headers included.
 const MOST_BYTES: usize = 65_000;
-/// Room for some two thousand datagrams; the system's `net.core.wmem_max` may allow less.
-const SEND_BUFFER: usize = 4 << 20;
 const PATIENT: Duration = Duration::from_secs(1);
 const IMPATIENT: Duration = Duration::from_millis(2);
 /// The same trouble is told again after this long.
@@ -322,6 +320,8 @@ mod kernel {
     use std::os::fd::AsFd;
 
     pub(super) const RUNS: usize = BURSTS;
+    /// Room for some two thousand datagrams; the system's `net.core.wmem_max` may allow less.
+    const SEND_BUFFER: usize = 4 << 20;
 
     /// Sends runs; tells how many left whole.
     pub(super) fn send(socket: &UdpSocket, bytes: &[u8], runs: &[Run]) -> io::Result<usize> {
@@ -339,7 +339,7 @@ mod kernel {
     }
 
     pub(super) fn enlarge_send_buffer(socket: &UdpSocket) {
-        socket::enlarge_send_buffer(socket.as_fd(), super::SEND_BUFFER);
+        socket::enlarge_send_buffer(socket.as_fd(), SEND_BUFFER);
     }
 
     /// The longest message that needs no fragments, which UDP_SEGMENT does not make.
@@ -447,6 +447,30 @@ mod tests {
         sink.segment_limit = 0;
         sink.plan(&messages(&[40; 3]), 0);
         assert_eq!(shape(&sink), [(1, 40), (1, 40), (1, 40)]);
+    }
+
+    /// A socket without checksums is one of the things UDP_SEGMENT is refused for.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn refused_segments_are_not_asked_for_again() {
+        use std::os::fd::AsFd;
+        let (listener, address) = listener();
+        let mut sink = Udp::open(&[address], Options::default()).unwrap();
+        if !sink.segments() {
+            return;
+        }
+        let socket = sink.socket.as_fd();
+        crate::sink::socket::set_option(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+        let messages = messages(&[200, 100, 100, 100, 50]);
+        sink.send(&messages);
+        assert!(!sink.segments());
+        let mut buffer = [0; 1000];
+        for (message, _) in messages.iter() {
+            let length = listener.recv(&mut buffer).unwrap();
+            assert!(buffer[..length] == *message);
+        }
+        let counters = sink.counters();
+        assert!(counters.balanced() && counters.lost.is_empty() && sink.notices().is_empty(), "{counters:?}");
     }
 
     #[test]

@@ -177,6 +177,7 @@ pub struct Meter {
 impl Meter {
     /// An empty cache.
     pub fn new(config: Config) -> Meter {
+        let config = Config { linger: config.linger.min(config.idle), ..config };
         Meter {
             seeds: Seeds::new(config.random),
             columns: Columns::default(),
@@ -242,13 +243,22 @@ impl Meter {
         }
     }
 
-    /// Finds out that the clock was set back, or that it was one packet's time that was wrong: everything would seem idle
-    /// from now on. All flows end, and time starts over.
+    /// Notices that the clock was set back, or that it was one packet's time that was wrong.
     #[inline]
     fn follow_clock(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        let last = frames.last().map_or(self.now, |frame| frame.time);
+        if self.now.since(last) > self.config.idle {
+            self.fall_behind(frames, out);
+        } else {
+            self.behind = 0;
+        }
+    }
+
+    /// Everything seems idle. When it goes on like that, all flows end, and time starts over.
+    #[cold]
+    fn fall_behind(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
         let newest = frames.iter().map(|frame| frame.time).max().unwrap_or(self.now);
         if self.now.since(newest) <= self.config.idle {
-            self.behind = 0;
             return;
         }
         self.behind += frames.len();
@@ -349,7 +359,7 @@ impl Meter {
     #[inline]
     fn is_over(&self, base: &Base, now: Nanos) -> bool {
         let closed = base.state.is(State::CLOSED);
-        let limit = if closed { self.config.linger.min(self.config.idle) } else { self.config.idle };
+        let limit = if closed { self.config.linger } else { self.config.idle };
         now.since(base.last_seen()) >= limit
     }
 

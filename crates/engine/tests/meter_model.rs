@@ -215,8 +215,10 @@ impl Model {
                 if !flow.sure {
                     (flow.client, flow.sure) = (client, true);
                 }
-                if packet.flags & ACK == 0 && flow.isn.is_none() {
-                    flow.isn = Some(packet.seq);
+                // A SYN-ACK names the SYN it answers.
+                if flow.isn.is_none() {
+                    let answer = packet.flags & ACK != 0;
+                    flow.isn = Some(if answer { packet.ack.wrapping_sub(1) } else { packet.seq });
                 }
             }
             flow.fins[from] |= packet.flags & FIN != 0 && packet.flags & RST == 0;

@@ -55,7 +55,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
         linger: cache.tcp_linger().nanos().min(cache.idle_timeout.nanos()),
         by_minute: cache.minute_expire,
         max_flows: cache.max_flows.max(1),
-        room: 1 << 12,
+        room: cache.hash_size as usize / 2,
         groups,
         parts: Parts {
             vlan_outer: parts.outer_vlan,

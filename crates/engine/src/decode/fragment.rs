@@ -36,7 +36,8 @@ pub struct Counters {
     pub evicted: u64,
 }
 
-/// The key with ports left out, and the identification. Addresses are ordered, so the sender is part of it.
+/// The key with ports left out (of IPv6 also the protocol: later fragments name the extension header theirs began with),
+/// and the identification. Addresses are ordered, so the sender is part of it.
 type Id = (Key, u8, u32);
 
 #[derive(Debug, Default)]
@@ -86,8 +87,7 @@ impl Fragments {
         };
         self.expire(packet.time, ready);
         self.counters.fragments += 1;
-        let mut bare = packet.key;
-        bare.set_ports((0, 0));
+        let bare = packet.key.of_datagram();
         let id = (bare, packet.direction_by_address(), fragment.id);
         if !self.datagrams.contains_key(&id) {
             if self.datagrams.len() >= MAX_DATAGRAMS {

@@ -172,12 +172,12 @@ impl<'a> Packet<'a> {
         if self.key.first() == self.key.second() { 0 } else { self.direction }
     }
 
-    /// Gives a later fragment the ports (or ICMP type) of its first one, and with them its flow.
+    /// Gives a later fragment the protocol and ports (or ICMP type) of its first one, and with them its flow.
     pub fn adopt(&mut self, first: &Ports) {
         self.src_port = first.src_port;
         self.dst_port = first.dst_port;
         self.icmp = first.icmp;
-        self.key.set_ports(first.key_ports);
+        self.key.adopt(&first.key);
         self.direction = first.direction;
     }
 
@@ -187,7 +187,7 @@ impl<'a> Packet<'a> {
             src_port: self.src_port,
             dst_port: self.dst_port,
             icmp: self.icmp,
-            key_ports: self.key.ports(),
+            key: self.key,
             direction: self.direction,
         }
     }
@@ -199,7 +199,7 @@ pub struct Ports {
     src_port: u16,
     dst_port: u16,
     icmp: u16,
-    key_ports: (u16, u16),
+    key: Key,
     direction: u8,
 }
 

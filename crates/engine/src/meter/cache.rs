@@ -24,6 +24,8 @@ use crate::decode::packet::{self, Packet, Part, decode, protocol};
 
 /// No place at all.
 const NO_PLACE: u32 = u32::MAX;
+/// So many frames in a row must be too old before the clock is taken to be set back.
+const SET_BACK: usize = 100;
 /// Frames taken at once.
 pub const BATCH: usize = 32;
 /// Ended flows gathered before they are handed on.
@@ -169,6 +171,8 @@ pub struct Meter {
     counters: Counters,
     now: Nanos,
     handed_on: Nanos,
+    /// Frames in a row that are older than `now` by more than the idle timeout.
+    behind: usize,
     next_id: u32,
     skip: u32,
 }
@@ -176,6 +180,7 @@ pub struct Meter {
 impl Meter {
     /// An empty cache.
     pub fn new(config: Config) -> Meter {
+        let config = Config { linger: config.linger.min(config.idle), ..config };
         Meter {
             seeds: Seeds::new(config.random),
             columns: Columns::default(),
@@ -190,6 +195,7 @@ impl Meter {
             counters: Counters::default(),
             now: Nanos(0),
             handed_on: Nanos(0),
+            behind: 0,
             next_id: config.first_id,
             skip: 0,
             config,
@@ -208,6 +214,7 @@ impl Meter {
         let mut packets: [Option<Packet<'_>>; BATCH] = [None; BATCH];
         let mut hashes = [0u32; BATCH];
         self.counters.packets += frames.len() as u64;
+        self.follow_clock(frames, out);
         for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
             if self.config.sample > 1 && self.sampled_out() {
                 continue;
@@ -237,6 +244,31 @@ impl Meter {
         self.expire(VISITS - GROUP);
         if self.ended.len() >= ENDED || !self.ended.is_empty() && self.now.since(self.handed_on) >= WAIT {
             self.hand_on(out);
+        }
+    }
+
+    /// Notices that the clock was set back, or that it was one packet's time that was wrong.
+    #[inline]
+    fn follow_clock(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        let last = frames.last().map_or(self.now, |frame| frame.time);
+        if self.now.since(last) > self.config.idle {
+            self.fall_behind(frames, out);
+        } else {
+            self.behind = 0;
+        }
+    }
+
+    /// Everything seems idle. When it goes on like that, all flows end, and time starts over.
+    #[cold]
+    fn fall_behind(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        let newest = frames.iter().map(|frame| frame.time).max().unwrap_or(self.now);
+        if self.now.since(newest) <= self.config.idle {
+            return;
+        }
+        self.behind += frames.len();
+        if self.behind > SET_BACK {
+            self.flush(out);
+            (self.now, self.behind) = (newest, 0);
         }
     }
 
@@ -311,15 +343,43 @@ impl Meter {
     #[inline]
     fn turn_over(&mut self, place: u32, packet: &Packet<'_>) {
         let base = self.columns.base.at(place);
-        if packet.time.since(self.due_from(base)) >= self.config.idle {
-            let reason = if base.state.is(State::CLOSED) { EndReason::Closed } else { EndReason::Idle };
-            self.end(place, reason);
-            self.renew(place, packet);
-        } else if packet.tcp.flags & (flag::SYN | flag::ACK | flag::RST) == flag::SYN && reopens(base, packet) {
+        if self.is_over(base, packet.time) {
+            self.end(place, self.reason(base, packet.time, EndReason::Idle));
+            return self.renew(place, packet);
+        }
+        // Cut first: it may have been already, by its age.
+        if base.all_packets() > 0 && self.over_age(base.first, packet.time) {
+            self.cut(place);
+        }
+        if packet.tcp.flags & (flag::SYN | flag::ACK | flag::RST) == flag::SYN
+            && reopens(self.columns.base.at(place), packet)
+        {
             self.end(place, EndReason::Closed);
             self.renew(place, packet);
-        } else if base.all_packets() > 0 && self.over_age(base.first, packet.time) {
-            self.cut(place);
+        }
+    }
+
+    /// Whether a flow's idle timeout, or its linger when the connection is closed, has run out at `now`.
+    #[inline]
+    fn is_over(&self, base: &Base, now: Nanos) -> bool {
+        let closed = base.state.is(State::CLOSED);
+        let limit = if closed { self.config.linger } else { self.config.idle };
+        now.since(base.last_seen()) >= limit
+    }
+
+    /// Why a record ends, or has ended before `now`; `otherwise` when nothing of its own ended it. The same whether it is
+    /// met early or late.
+    fn reason(&self, base: &Base, now: Nanos, otherwise: EndReason) -> EndReason {
+        if base.state.is(State::CLOSED) {
+            return EndReason::Closed;
+        }
+        let idle_at = Nanos(base.last_seen().0.saturating_add(self.config.idle));
+        if self.ages.is_some() && self.over_age(base.first, now.min(idle_at)) {
+            EndReason::Active
+        } else if now >= idle_at {
+            EndReason::Idle
+        } else {
+            otherwise
         }
     }
 
@@ -329,7 +389,8 @@ impl Meter {
         now.since(first) >= self.config.active || self.config.by_minute && now.0 / MINUTE > first.0 / MINUTE
     }
 
-    /// The time from which the idle timeout runs; a closed connection's began earlier, so that it ends after its linger.
+    /// The time from which the idle timeout runs, as the ring knows it; a closed connection's began earlier, so that its
+    /// turn comes after its linger.
     #[inline]
     fn due_from(&self, base: &Base) -> Nanos {
         let last = base.last_seen();
@@ -376,13 +437,15 @@ impl Meter {
     fn evict(&mut self) -> u32 {
         while let Some(entry) = self.ring.front() {
             let base = self.columns.base.at(entry.place);
-            if !entry.is(base.id) {
+            if !stands_for(&entry, base) {
                 continue;
             }
             let due = self.due_from(base);
-            if entry.still(due) {
-                self.counters.evicted += 1;
-                self.remove(entry.place, base.key.hash(&self.seeds), EndReason::Resources);
+            if self.ring.has_reached(due) && entry.still(due) {
+                let over = self.is_over(base, self.now);
+                self.counters.evicted += u64::from(!over);
+                let reason = self.reason(base, self.now, EndReason::Resources);
+                self.remove(entry.place, base.key.hash(&self.seeds), reason);
                 break;
             }
             self.ring.queue(entry.place, base.id, due);
@@ -420,15 +483,14 @@ impl Meter {
     fn remove(&mut self, place: u32, hash: u32, reason: EndReason) {
         self.end(place, reason);
         self.index.remove(hash, place);
-        // Key and number go, so that neither a packet nor an entry of the ring is taken for this flow's any more.
-        let base = self.columns.base.at_mut(place);
-        (base.key, base.id) = (Key::default(), self.next_id.wrapping_sub(1 << 15));
+        // No packet has this key, and no entry of the ring stands for it.
+        self.columns.base.at_mut(place).key = Key::default();
         self.free.push(place);
     }
 
     /// Hands the record on; the flow goes on with empty counters.
     fn cut(&mut self, place: u32) {
-        self.end(place, EndReason::Active);
+        self.end(place, self.reason(self.columns.base.at(place), self.now, EndReason::Active));
         let groups = self.config.groups;
         let columns = &mut self.columns;
         let base = columns.base.at_mut(place);
@@ -509,8 +571,10 @@ impl Meter {
                 base.state.set_client(client.direction);
                 base.state.set(State::SURE);
             }
-            if flags & flag::ACK == 0 && !base.state.is(State::ISN) {
-                base.isn = packet.tcp.seq;
+            if !base.state.is(State::ISN) {
+                // A SYN-ACK acknowledges the SYN that was not seen, or not yet.
+                let answer = flags & flag::ACK != 0;
+                base.isn = if answer { packet.tcp.ack.wrapping_sub(1) } else { packet.tcp.seq };
                 base.state.set(State::ISN);
             }
         }
@@ -525,17 +589,19 @@ impl Meter {
 
     /// Ends what is over its timeout, visiting at most `visits` flows.
     fn expire(&mut self, visits: usize) {
-        for _ in 0..visits.div_ceil(GROUP) {
+        let mut visited = 0;
+        while visited < visits {
             let due = self.take_due();
             if due[0].is_none() {
                 break;
             }
             self.visit(&due);
+            visited += due.iter().flatten().count();
         }
         self.expire_by_age(visits);
         if self.ring.len() > SLACK + 2 * self.places as usize {
             let columns = &self.columns;
-            self.ring.retain(|entry| entry.is(columns.base.at(entry.place).id));
+            self.ring.retain(|entry| stands_for(entry, columns.base.at(entry.place)));
         }
     }
 
@@ -565,15 +631,13 @@ impl Meter {
         core::hint::black_box(hashes.iter().fold(0, |read, &hash| read ^ self.index.touch(hash)));
         for (&hash, entry) in hashes.iter().zip(group.iter().flatten()) {
             let base = self.columns.base.at(entry.place);
-            if !entry.is(base.id) {
+            if !stands_for(entry, base) {
                 continue;
             }
-            let due = self.due_from(base);
-            if self.now.since(due) >= self.config.idle {
-                let reason = if base.state.is(State::CLOSED) { EndReason::Closed } else { EndReason::Idle };
-                self.remove(entry.place, hash, reason);
+            if self.is_over(base, self.now) {
+                self.remove(entry.place, hash, self.reason(base, self.now, EndReason::Idle));
             } else {
-                self.ring.queue(entry.place, base.id, due);
+                self.ring.queue(entry.place, base.id, self.due_from(base));
             }
         }
     }
@@ -582,8 +646,9 @@ impl Meter {
     fn expire_by_age(&mut self, visits: usize) {
         for _ in 0..visits {
             let Some(&(first, place, id)) = self.ages.as_ref().and_then(|ages| ages.front()) else { return };
-            let current = begun_at(self.columns.base.at(place), first, id);
-            if current && !self.over_age(first, self.now) {
+            let base = self.columns.base.at(place);
+            let current = begun_at(base, first, id);
+            if current && !self.over_age(base.first, self.now) {
                 break;
             }
             if let Some(ages) = &mut self.ages {
@@ -626,15 +691,10 @@ impl Meter {
         self.account_all(ready);
         while let Some(entry) = self.ring.front() {
             let base = self.columns.base.at(entry.place);
-            if !entry.is(base.id) {
+            if !stands_for(&entry, base) {
                 continue;
             }
-            let over = self.now.since(self.due_from(base)) >= self.config.idle;
-            let reason = match (base.state.is(State::CLOSED), over) {
-                (true, _) => EndReason::Closed,
-                (false, true) => EndReason::Idle,
-                (false, false) => EndReason::Forced,
-            };
+            let reason = self.reason(base, self.now, EndReason::Forced);
             self.remove(entry.place, base.key.hash(&self.seeds), reason);
             if self.ended.len() >= ENDED {
                 self.hand_on(out);
@@ -661,9 +721,17 @@ impl Meter {
     }
 }
 
-/// Whether the record that began at `first` is still under way.
+/// Whether the record that was begun by a packet of `first` is still under way. A packet that came late may have moved
+/// its beginning.
 fn begun_at(base: &Base, first: Nanos, id: u32) -> bool {
-    base.id == id && base.first == first && base.all_packets() > 0
+    base.id == id && base.first <= first && base.all_packets() > 0 && base.key != Key::default()
+}
+
+/// Whether an entry of the ring means the flow that is at its place now, and not one that ended early. Only 16 bits tell
+/// that; another flow taken for it is visited once too often.
+#[inline]
+fn stands_for(entry: &Entry, base: &Base) -> bool {
+    entry.is(base.id) && base.key != Key::default()
 }
 
 /// Whether a SYN opens a new connection on the ports of the flow it was found in. The same SYN sent again does not, not

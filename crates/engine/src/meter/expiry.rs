@@ -47,6 +47,10 @@ pub struct Ring {
     cursor: u64,
     taken: usize,
     len: usize,
+    /// How many ticks before the first flow another may have to stand: an idle timeout, for connections that are closed.
+    reach: u64,
+    /// What belongs behind the last slot, with its tick: time jumped, as from 1970 when a clock is set.
+    ahead: Vec<(u64, Entry)>,
     /// Memory of emptied slots, for the next ones.
     spare: Vec<Vec<Entry>>,
 }
@@ -61,7 +65,8 @@ impl Ring {
         while idle >> shift > SLOTS / 2 {
             shift += 1;
         }
-        Ring { slots: vec![Vec::new(); SLOTS as usize], shift, cursor: 0, taken: 0, len: 0, spare: Vec::new() }
+        let slots = vec![Vec::new(); SLOTS as usize];
+        Ring { slots, shift, cursor: 0, taken: 0, len: 0, reach: idle >> shift, ahead: Vec::new(), spare: Vec::new() }
     }
 
     /// Queues a flow by the time its timeout runs from.
@@ -70,17 +75,39 @@ impl Ring {
         let tick = due.0 >> self.shift;
         if self.len == 0 {
             self.release();
-            self.cursor = tick;
+            self.cursor = tick.saturating_sub(self.reach);
         }
-        let tick = tick.clamp(self.cursor, self.cursor + SLOTS - 1);
+        let entry = Entry { place, id: id as u16, stamp: stamp(due) };
+        self.put(tick.max(self.cursor), entry);
+        self.len += 1;
+    }
+
+    #[inline]
+    fn put(&mut self, tick: u64, entry: Entry) {
+        if tick - self.cursor >= SLOTS {
+            self.ahead.push((tick, entry));
+            return;
+        }
         let slot = &mut self.slots[(tick % SLOTS) as usize];
         if slot.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
             *slot = spare;
         }
-        slot.push(Entry { place, id: id as u16, stamp: stamp(due) });
-        self.len += 1;
+        slot.push(entry);
+    }
+
+    /// To the next slot; over the years to the first of what is ahead when nothing is left in between.
+    fn step(&mut self) {
+        self.release();
+        self.cursor += 1;
+        if self.len == self.ahead.len() {
+            let ahead = core::mem::take(&mut self.ahead);
+            self.cursor = ahead.iter().map(|(tick, _)| *tick).min().unwrap_or(0).max(self.cursor);
+            for (tick, entry) in ahead {
+                self.put(tick.max(self.cursor), entry);
+            }
+        }
     }
 
     /// The entries whose turn has come, or some of them: those of the first slot that lies wholly before `limit`.
@@ -92,8 +119,7 @@ impl Ring {
             if self.taken < self.slots[slot].len() {
                 return &self.slots[slot][self.taken..];
             }
-            self.release();
-            self.cursor += 1;
+            self.step();
         }
         &[]
     }
@@ -105,10 +131,14 @@ impl Ring {
                 self.pass(1);
                 return Some(entry);
             }
-            self.release();
-            self.cursor += 1;
+            self.step();
         }
         None
+    }
+
+    /// True when the front of the ring has come to this time.
+    pub fn has_reached(&self, due: Nanos) -> bool {
+        due.0 >> self.shift <= self.cursor
     }
 
     /// Leaves the first `n` entries of the current slot behind.
@@ -147,13 +177,18 @@ impl Ring {
         self.taken = 0;
         for slot in &mut self.slots {
             slot.retain(&keep);
+            // What filled many slots with entries of ended flows must not have filled the memory for good.
+            slot.shrink_to(2 * slot.len());
         }
-        self.len = self.slots.iter().map(Vec::len).sum();
+        self.ahead.retain(|(_, entry)| keep(entry));
+        self.len = self.slots.iter().map(Vec::len).sum::<usize>() + self.ahead.len();
     }
 
     /// Bytes taken.
     pub fn bytes(&self) -> usize {
-        self.slots.iter().map(|slot| slot.capacity() * size_of::<Entry>() + size_of::<Vec<Entry>>()).sum()
+        let slots = self.slots.iter().chain(&self.spare);
+        slots.map(|slot| slot.capacity() * size_of::<Entry>() + size_of::<Vec<Entry>>()).sum::<usize>()
+            + self.ahead.capacity() * size_of::<(u64, Entry)>()
     }
 }
 
@@ -188,13 +223,35 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_time_than_the_first_waits_with_it() {
+    fn an_earlier_time_than_the_first_comes_first() {
         let mut ring = Ring::new(30 * SECOND);
         ring.queue(0, 0, Nanos::new(105, 0));
         ring.queue(1, 1, Nanos::new(95, 0));
-        assert_eq!(next(&mut ring, Nanos::new(104, 0)), None);
-        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(0));
+        assert_eq!(next(&mut ring, Nanos::new(94, 0)), None);
         assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(1));
+        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(0));
+    }
+
+    #[test]
+    fn time_before_the_ring_waits_with_its_first() {
+        let mut ring = Ring::new(30 * SECOND);
+        ring.queue(0, 0, Nanos::new(105, 0));
+        assert_eq!(next(&mut ring, Nanos::new(104, 0)), None);
+        ring.queue(1, 1, Nanos::new(5, 0));
+        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(1));
+        assert_eq!(next(&mut ring, Nanos::new(106, 0)), Some(0));
+    }
+
+    #[test]
+    fn what_is_years_ahead_keeps_its_order() {
+        let mut ring = Ring::new(SECOND);
+        ring.queue(0, 0, Nanos::new(0, 0));
+        for flow in 1..100 {
+            ring.queue(flow, flow, Nanos::new(1_700_000_000 + u64::from(flow), 0));
+        }
+        ring.queue(100, 100, Nanos::new(1_700_000_000, 0));
+        let order: Vec<_> = core::iter::from_fn(|| ring.front()).map(|e| e.place).collect();
+        assert_eq!(order, [0, 100].into_iter().chain(1..100).collect::<Vec<_>>());
     }
 
     #[test]

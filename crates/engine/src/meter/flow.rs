@@ -258,6 +258,9 @@ macro_rules! groups {
             #[inline]
             pub(super) fn reset(&mut self, i: u32, groups: Groups) {
                 self.base.reach(i);
+                if groups.none() {
+                    return;
+                }
                 $(if groups.has(Group::$group) {
                     self.$field.reach(i);
                     *self.$field.at_mut(i) = <$state>::default();
@@ -284,6 +287,9 @@ macro_rules! groups {
                 let mut base = *columns.base.at(i);
                 base.state.set_reason(reason);
                 self.base.push(base);
+                if groups.none() {
+                    return;
+                }
                 $(if groups.has(Group::$group) {
                     self.$field.push(*columns.$field.at(i));
                 })*

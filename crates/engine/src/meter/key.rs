@@ -90,10 +90,16 @@ impl Key {
         ((self.0[4] >> 48) as u16, (self.0[4] >> 32) as u16)
     }
 
-    /// Replaces the ports of first and second end.
-    #[inline]
-    pub fn set_ports(&mut self, (first, second): (u16, u16)) {
-        self.0[4] = self.0[4] & 0xffff_ffff | u64::from(first) << 48 | u64::from(second) << 32;
+    /// What the fragments of one datagram have in common: RFC 791, section 2.3; RFC 8200, section 4.5.
+    pub fn of_datagram(&self) -> Key {
+        let protocol = if self.version() == 4 { 0xff << 24 } else { 0 };
+        let [a, b, c, d, word4, e] = self.0;
+        Key([a, b, c, d, word4 & (0x00ff_ffff | protocol), e])
+    }
+
+    /// Takes ports and protocol from the key of another fragment of the same datagram.
+    pub fn adopt(&mut self, first: &Key) {
+        self.0[4] = first.0[4];
     }
 
     /// IP protocol.

@@ -23,7 +23,7 @@ use flowsonde_wire::{Cursor, Frame, LinkType, Nanos, Short};
 use super::filter::{Filter, Filters};
 use super::kernel::{self, Layout, PacketSocket, Ring};
 use super::live::{Direction, LiveOptions};
-use super::{BATCH, Counters, Error, NOTHING, Poll, Source};
+use super::{BATCH, Counters, Error, NOTHING, Poll, Source, spread};
 
 /// One worker's share of an interface's packets.
 pub struct AfPacket {
@@ -106,7 +106,7 @@ impl AfPacket {
                 socket.promiscuous(index).map_err(|error| failed("made promiscuous", error))?;
             }
             if options.workers > 1 {
-                group = Some(join(socket, group, options).map_err(|error| failed("shared among workers", error))?);
+                group = Some(join(socket, group).map_err(|error| failed("shared among workers", error))?);
             }
             workers.push(AfPacket {
                 interface: interface.to_owned(),
@@ -195,23 +195,21 @@ fn ring(socket: PacketSocket, options: &LiveOptions, cooked: bool) -> io::Result
 }
 
 /// Joins the interface's group, or founds it.
-fn join(socket: &PacketSocket, group: Option<u16>, options: &LiveOptions) -> io::Result<u16> {
-    let mut flags = libc::PACKET_FANOUT_HASH;
-    if options.fanout.defragment {
-        flags |= libc::PACKET_FANOUT_FLAG_DEFRAG;
-    }
-    if options.fanout.rollover {
-        flags |= libc::PACKET_FANOUT_FLAG_ROLLOVER;
-    }
+fn join(socket: &PacketSocket, group: Option<u16>) -> io::Result<u16> {
+    let kind = libc::PACKET_FANOUT_CBPF;
     if let Some(id) = group {
-        return socket.fanout(id, flags).map(|()| id);
+        return socket.fanout(id, kind).map(|()| id);
     }
     // The kernel picks a number nobody has; a group is of one interface, so the process id alone would not do.
-    if socket.fanout(0, flags | libc::PACKET_FANOUT_FLAG_UNIQUEID).is_ok() {
-        return socket.fanout_id();
-    }
-    let id = std::process::id() as u16;
-    socket.fanout(id, flags).map(|()| id)
+    let id = if socket.fanout(0, kind | libc::PACKET_FANOUT_FLAG_UNIQUEID).is_ok() {
+        socket.fanout_id()?
+    } else {
+        let id = std::process::id() as u16;
+        socket.fanout(id, kind)?;
+        id
+    };
+    socket.spread(&spread::program())?;
+    Ok(id)
 }
 
 /// How frames of an interface of this kind (`ARPHRD_`) start. Cooked where it cannot be told: PPP comes with and

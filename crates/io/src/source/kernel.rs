@@ -139,6 +139,16 @@ mod linux {
 
         /// Has the kernel run `program` on each packet, in the place of the one before.
         pub fn attach(&self, program: &[Instruction]) -> io::Result<()> {
+            self.give(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+        }
+
+        /// Has the kernel ask `program` which socket of the fanout group takes a packet.
+        pub fn spread(&self, program: &[Instruction]) -> io::Result<()> {
+            const PACKET_FANOUT_DATA: libc::c_int = 22;
+            self.give(libc::SOL_PACKET, PACKET_FANOUT_DATA, program)
+        }
+
+        fn give(&self, level: libc::c_int, option: libc::c_int, program: &[Instruction]) -> io::Result<()> {
             let mut filter: Vec<libc::sock_filter> = program
                 .iter()
                 .map(|i| libc::sock_filter { code: i.code, jt: i.jump_true, jf: i.jump_false, k: i.k })
@@ -147,7 +157,7 @@ mod linux {
                 return Err(io::Error::from_raw_os_error(libc::E2BIG));
             };
             // The kernel copies the program; `filter` outlives the call.
-            self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &libc::sock_fprog { len, filter: filter.as_mut_ptr() })
+            self.set(level, option, &libc::sock_fprog { len, filter: filter.as_mut_ptr() })
         }
 
         /// Joins the fanout group `id`.

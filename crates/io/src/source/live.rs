@@ -58,8 +58,6 @@ pub struct LiveOptions {
     pub engine: Engine,
     /// Workers that share the interface, each with a source of its own.
     pub workers: usize,
-    /// How the kernel spreads packets over workers.
-    pub fanout: FanoutOptions,
     /// Blocks of each worker's ring.
     pub blocks: u32,
     /// Bytes of a block: a power of two, at least a page, and longer than any packet.
@@ -77,28 +75,11 @@ impl Default for LiveOptions {
             filter: None,
             engine: Engine::Auto,
             workers: 1,
-            fanout: FanoutOptions::default(),
             blocks: 64,
             block_size: 1 << 20,
             retire: Duration::from_millis(20),
         }
     }
-}
-
-/// How the kernel spreads packets over workers: by `PACKET_FANOUT_HASH`.
-///
-/// The hash is symmetric: since Linux 4.7 fanout takes `__skb_get_hash_symmetric`, which sorts addresses and ports
-/// before it mixes them, so both directions of a connection come to the same worker. It looks into VLAN, MPLS, GRE and
-/// IP-in-IP. It knows no ports of IP fragments, first or later: those of one datagram stay together, by their
-/// addresses, but may come to another worker than the connection's whole packets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FanoutOptions {
-    /// Puts IPv4 fragments together before they are spread. Whole connections then stay on one worker, but a datagram
-    /// is seen as one packet that never was on the wire, so packets are counted wrong: off by default.
-    pub defragment: bool,
-    /// Hands packets to another worker when one's ring is full, rather than to drop them. It splits connections in the
-    /// middle, and the flow cache of each worker counts one of its own: off by default.
-    pub rollover: bool,
 }
 
 /// Starts to capture from `interface` (`any` for all). One source a worker; libpcap cannot share, so that always is one.

@@ -10,6 +10,8 @@ pub mod list;
 pub mod live;
 pub mod paced;
 pub mod pcap_file;
+#[cfg(target_os = "linux")]
+mod spread;
 mod window;
 
 use flowsonde_wire::{Frame, LinkType, Nanos};

@@ -57,6 +57,32 @@ impl CaptureFile {
         Self::of(File::from(stdin), "-".to_owned(), filter)
     }
 
+    /// Reads a capture from anything, as from memory; `name` is what messages call it. A reader that would block makes
+    /// [`Source::poll`] idle.
+    pub fn from_reader(reader: impl Read + Send + 'static, name: &str, filter: Option<&str>) -> Self {
+        Self::new(Box::new(reader), name.to_owned(), filter, Arc::default(), None)
+    }
+
+    fn new(
+        reader: Box<dyn Read + Send>,
+        name: String,
+        filter: Option<&str>,
+        read: Arc<AtomicU64>,
+        total: Option<u64>,
+    ) -> Self {
+        CaptureFile {
+            name,
+            window: Window::new(reader),
+            format: Format::Unknown(false),
+            filters: filter.map(Filters::new),
+            counters: Counters::default(),
+            warning: None,
+            ended: false,
+            read,
+            total,
+        }
+    }
+
     fn of(file: File, name: String, filter: Option<&str>) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| Error(format!("-i {name}: cannot be read: {error}")))?;
         if metadata.is_dir() {
@@ -65,17 +91,7 @@ impl CaptureFile {
         let total = metadata.is_file().then_some(metadata.len());
         let read = Arc::new(AtomicU64::new(0));
         let pipe = Pipe { file: OwnedFd::from(file).into(), waits: total.is_none(), read: Arc::clone(&read) };
-        let mut this = CaptureFile {
-            name,
-            window: Window::new(Box::new(pipe)),
-            format: Format::Unknown(false),
-            filters: filter.map(Filters::new),
-            counters: Counters::default(),
-            warning: None,
-            ended: false,
-            read,
-            total,
-        };
+        let mut this = Self::new(Box::new(pipe), name, filter, read, total);
         // A pipe may bring its first bytes much later; a file has them, and the user waits for the verdict.
         if total.is_some() {
             this.begin()?;

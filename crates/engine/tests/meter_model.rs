@@ -182,7 +182,7 @@ impl Model {
             if !over && packet.protocol == TCP && packet.flags & (SYN | ACK | RST) == SYN {
                 let again = old.isn == Some(packet.seq) && old.client == from;
                 let silent = old.part.as_ref().is_none_or(|part| part.packets[from] == 0);
-                over = !again && !(silent && !old.continued && !old.closed);
+                over = !again && (!silent || old.continued || old.closed);
                 reason = EndReason::Closed;
             }
             if over {

@@ -27,9 +27,9 @@ pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(),
     let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(|error| Stop::Failed(error.0))?;
     let mut outputs = super::open_outputs(options, &plan, &name, true)?;
     if options.capture.original_speed {
-        Run::new(options, plan, name, Paced::new(files)).to_the_end(&mut outputs, signal)
+        Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
     } else {
-        Run::new(options, plan, name, files).to_the_end(&mut outputs, signal)
+        Run::new(options, plan, name, files).complete(&mut outputs, signal)
     }
 }
 
@@ -65,7 +65,7 @@ impl<'a, S: Source> Run<'a, S> {
         }
     }
 
-    fn to_the_end(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
+    fn complete(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
         let read = self.read(outputs, signal);
         // What was read before an error counts all the same.
         let now = self.meter.now();

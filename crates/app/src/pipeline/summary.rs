@@ -111,7 +111,7 @@ impl Summary {
                 flow.base.all_packets()
             );
             self.tcp.worst.push((bad, line));
-            self.tcp.worst.sort_by(|a, b| b.0.cmp(&a.0));
+            self.tcp.worst.sort_by_key(|worst| std::cmp::Reverse(worst.0));
             self.tcp.worst.truncate(3);
         }
     }

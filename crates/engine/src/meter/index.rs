@@ -135,7 +135,7 @@ mod tests {
             assert_eq!(index.find(hash, |p| p == place).is_some(), model.contains_key(&place));
         }
         assert_eq!(index.len, model.len());
-        for (&place, _) in &model {
+        for &place in model.keys() {
             let hash = place.wrapping_mul(0x9e37_79b9) & 0xffff_0fff;
             assert_eq!(index.find(hash, |p| p == place), Some(place));
         }

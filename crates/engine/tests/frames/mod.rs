@@ -132,7 +132,7 @@ impl Packet {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let (id, fragment) = self
                     .piece
-                    .map_or((0, 0), |piece| (piece.id as u16, piece.offset / 8 | u16::from(piece.more) << 13));
+                    .map_or((0, 0), |piece| (piece.id as u16, (piece.offset / 8) | (u16::from(piece.more) << 13)));
                 bytes.extend([0x45, self.tos]);
                 bytes.extend((20 + transport.len() as u16).to_be_bytes());
                 bytes.extend(id.to_be_bytes());

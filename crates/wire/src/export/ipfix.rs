@@ -188,11 +188,11 @@ mod tests {
         assert_eq!(ntp_micros(500_000) as u32, 1 << 31);
         for rest in [0u64, 1, 2, 123_456, 499_999, 999_998, 999_999] {
             let fraction = ntp_micros(1_700_000_000_000_000 + rest) & 0xffff_ffff;
-            assert_eq!((fraction * 1_000_000 >> 32, fraction & 0x7ff), (rest, 0));
+            assert_eq!(((fraction * 1_000_000) >> 32, fraction & 0x7ff), (rest, 0));
         }
         for rest in [0u64, 1, 123_456_789, 999_999_999] {
             let fraction = ntp_nanos(1_700_000_000_000_000_000 + rest) & 0xffff_ffff;
-            assert_eq!(fraction * 1_000_000_000 >> 32, rest);
+            assert_eq!((fraction * 1_000_000_000) >> 32, rest);
         }
     }
 }

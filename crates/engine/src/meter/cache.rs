@@ -694,12 +694,16 @@ impl Meter {
             if !stands_for(&entry, base) {
                 continue;
             }
-            let reason = self.reason(base, self.now, EndReason::Forced);
-            self.remove(entry.place, base.key.hash(&self.seeds), reason);
+            self.end(entry.place, self.reason(base, self.now, EndReason::Forced));
+            self.columns.base.at_mut(entry.place).key = Key::default();
             if self.ended.len() >= ENDED {
                 self.hand_on(out);
             }
         }
+        // All are gone, so that none has to be taken out of the index by itself.
+        self.index.clear();
+        self.free.clear();
+        self.places = 0;
         if !self.ended.is_empty() {
             self.hand_on(out);
         }

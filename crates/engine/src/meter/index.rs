@@ -104,6 +104,12 @@ impl Index {
         self.slots[hole] = 0;
     }
 
+    /// Removes all.
+    pub fn clear(&mut self) {
+        self.slots.fill(0);
+        self.len = 0;
+    }
+
     /// Bytes taken.
     pub fn bytes(&self) -> usize {
         self.slots.len() * 8

@@ -1,6 +1,7 @@
 //! Numbered places for one kind of per-flow state.
 //!
-//! Grows by chunks that never move, so that growing copies nothing and memory follows the flows there are.
+//! Grows by chunks that never move, so that growing copies nothing, and place by place within a chunk, so that memory
+//! follows the flows there are.
 
 /// Places a chunk holds.
 const CHUNK: usize = 1 << SHIFT;
@@ -9,22 +10,27 @@ const SHIFT: u32 = 15;
 /// A growing array in chunks.
 #[derive(Debug, Default)]
 pub struct Slab<T> {
-    chunks: Vec<Box<[T; CHUNK]>>,
+    chunks: Vec<Vec<T>>,
+    len: usize,
 }
 
-impl<T: Clone + Default> Slab<T> {
+impl<T: Default> Slab<T> {
     /// Makes sure that place `i` exists.
     #[inline]
     pub fn reach(&mut self, i: u32) {
-        while (i >> SHIFT) as usize >= self.chunks.len() {
+        while self.len <= i as usize {
             self.grow();
         }
     }
 
-    #[cold]
+    #[inline]
     fn grow(&mut self) {
-        if let Ok(chunk) = vec![T::default(); CHUNK].into_boxed_slice().try_into() {
-            self.chunks.push(chunk);
+        if self.len % CHUNK == 0 {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.push(T::default());
+            self.len += 1;
         }
     }
 

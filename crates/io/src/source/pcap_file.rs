@@ -1,6 +1,6 @@
 //! A capture file, or standard input: pcap or pcapng, as it is or compressed with gzip or zstd.
 //!
-//! What a file is, is told by its first bytes, never by its name. Frames borrow the [`Window`] the file is read through.
+//! What a file is, is told by its first bytes, never by its name. Frames borrow the window the file is read through.
 //! Only a pipe that brings nothing makes [`Source::poll`] idle; a file is read until it ends. What cannot be read
 //! because the file ends or is broken in mid-packet ends the stream, is counted, and leaves a warning.
 

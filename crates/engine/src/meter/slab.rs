@@ -25,7 +25,7 @@ impl<T: Default> Slab<T> {
 
     #[inline]
     fn grow(&mut self) {
-        if self.len % CHUNK == 0 {
+        if self.len.is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {

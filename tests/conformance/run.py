@@ -130,7 +130,9 @@ def ledger_check(path, frames):
     if not book.get("final"):
         lines.append("the last entry is not final")
     counted = [s for s in book["stages"] if s["unit"] == "packets"]
-    if not counted or counted[0]["received"] != frames:
+    # A record cut off by the end of the capture came in, and is lost by name; tshark does not count it.
+    cut = counted[0]["lost"].get("unreadable", 0) if counted else 0
+    if not counted or counted[0]["received"] - cut != frames:
         lines.append(f"first stage received {counted and counted[0]['received']}, tshark read {frames}")
     return compare.Difference("ledger", "; ".join(lines), lines) if lines else None
 
@@ -138,12 +140,10 @@ def ledger_check(path, frames):
 def endure(program, root, path):
     """A malformed file: the probe ends by itself, in time, without a crash."""
     outcome = Outcome(str(path.relative_to(root)))
-    for options in ([], ["-3", "any"]) if path.suffix in (".dat", ".bin", ".pkt") else ([],):
-        command = [program, "-i", str(path), *options, "--json", "-"]
-        trouble = probe.Run(command, MALFORMED_SECONDS, MALFORMED_MEMORY).trouble(codes=(0, 1))
-        if trouble:
-            said = trouble + (f" with {' '.join(options)}" if options else "")
-            outcome.differences.append(compare.Difference("malformed", said, []))
+    command = [program, "-i", str(path), "--json", "-"]
+    trouble = probe.Run(command, MALFORMED_SECONDS, MALFORMED_MEMORY).trouble(codes=(0, 1))
+    if trouble:
+        outcome.differences.append(compare.Difference("malformed", trouble, []))
     return outcome
 
 

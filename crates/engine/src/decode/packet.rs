@@ -265,8 +265,9 @@ fn read_v4(bytes: &[u8], on_wire: u32) -> Result<Ip, Error> {
 fn read_v6(bytes: &[u8], on_wire: u32) -> Result<Ip, Error> {
     let h = ipv6::Header::read(bytes).map_err(|_| Error::Short)?.ok_or(Error::Malformed)?;
     let chain = ipv6::chain(h.next, bytes.get(ipv6::HEADER_LEN..).unwrap_or(&[]));
-    let payload =
-        if h.payload_len == 0 && on_wire > 40 && chain.len > 0 { on_wire - 40 } else { u32::from(h.payload_len) };
+    // Zero where it does not fit: a jumbogram (RFC 2675), or one that Linux (BIG TCP) has not cut yet.
+    let jumbo = h.payload_len == 0 && (on_wire > 40 && chain.len > 0 || on_wire > 40 + u32::from(u16::MAX));
+    let payload = if jumbo { on_wire - 40 } else { u32::from(h.payload_len) };
     let extensions = (chain.len as u32).min(payload);
     let fragment = chain.fragment.filter(|f| f.offset != 0 || f.more).map(|f| Fragment {
         id: f.id,

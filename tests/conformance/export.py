@@ -249,7 +249,9 @@ def over_the_wire(program, capture, answer, records, version, known):
         got, failures = nfdump(file)
         if expected[0] or got[0]:
             compare_counts(wrong, "nfdump", got, expected)
-        if failures:
+        # RFC 7011 section 3.1 counts all Data Records, those of Options Templates too, as tshark and our reader do; nfcapd
+        # 1.7.1 leaves them out: without options sent again (-o 0) it counts no failure on the same records.
+        if failures and version != 10:
             wrong.append(f"nfcapd counts {failures} sequence failures")
         if datagrams:
             write_pcap(folder / "wire.pcap", datagrams, collector.port)

@@ -233,8 +233,9 @@ pub const SPEC: Group = Group {
             long: "workers",
             value: Value::One("N"),
             default: "auto",
-            help: "Threads that meter packets",
-            doc: "Packets of one flow always meet the same worker. `auto` leaves the number to the program.",
+            help: "Threads that meter the packets of an interface",
+            doc: "`auto` is half of the CPUs, 8 at most. All packets between two hosts meet the same worker. Captures are \
+                  read by one thread.",
             good: &["auto", "1", "4"],
             bad: &["0", "many", "257"],
             apply: |options, text| {

@@ -30,7 +30,7 @@ type Batch = (Ended, Nanos);
 /// Meters interfaces until told to stop.
 pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<(), Stop> {
     let plan = Plan::new(options)?;
-    let asked = options.capture.workers.map_or(1, usize::from).max(1);
+    let asked = options.capture.workers.map_or_else(auto_workers, usize::from).max(1);
     let live_options = setup::live(options, asked);
     let mut sources = Vec::new();
     for name in interfaces {
@@ -97,6 +97,11 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     }
     fed?;
     failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))
+}
+
+/// Half of the CPUs: the kernel needs the others to receive.
+fn auto_workers() -> usize {
+    thread::available_parallelism().map_or(1, |cpus| (cpus.get() / 2).clamp(1, 8))
 }
 
 /// Takes what the workers send until told to stop, or until none is left.

@@ -6,8 +6,8 @@ mod frames;
 
 use flowsonde_elements::Template;
 use flowsonde_engine::fill;
+use flowsonde_engine::meter::Config;
 use flowsonde_engine::meter::Meter;
-use flowsonde_engine::meter::cache::Config;
 use flowsonde_engine::meter::flow::EndReason;
 use flowsonde_wire::{Frame, LinkType, Nanos};
 

@@ -6,7 +6,7 @@
 mod frames;
 mod probe;
 
-use flowsonde_engine::meter::cache::{Biflows, Config, MinBytes};
+use flowsonde_engine::meter::config::{Biflows, Config, MinBytes};
 use flowsonde_engine::meter::flow::EndReason::{self, Active, Closed, Forced, Idle, Resources};
 use flowsonde_engine::meter::key::Parts;
 

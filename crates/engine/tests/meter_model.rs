@@ -8,7 +8,7 @@ mod probe;
 
 use std::collections::HashMap;
 
-use flowsonde_engine::meter::cache::{Biflows, Config, MinBytes};
+use flowsonde_engine::meter::config::{Biflows, Config, MinBytes};
 use flowsonde_engine::meter::flow::EndReason;
 
 use frames::{ACK, FIN, Host, ICMP, ICMPV6, MILLI, Packet, RST, Random, SECOND, SYN, TCP, host, host6};

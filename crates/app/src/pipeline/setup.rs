@@ -2,7 +2,7 @@
 
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
-use flowsonde_engine::meter::cache::{self, Config, MinBytes};
+use flowsonde_engine::meter::config::{self, Config, MinBytes};
 use flowsonde_engine::meter::key::{Network, Parts};
 use flowsonde_engine::meter::{Group, Groups};
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
@@ -79,9 +79,9 @@ fn meter(options: &Options, groups: Groups) -> Config {
             other: cache.min_flow_size.other.0.into(),
         },
         biflows: match cache.biflows {
-            Biflows::All => cache::Biflows::All,
-            Biflows::BothWays => cache::Biflows::TwoWay,
-            Biflows::OneWay => cache::Biflows::OneWay,
+            Biflows::All => config::Biflows::All,
+            Biflows::BothWays => config::Biflows::TwoWay,
+            Biflows::OneWay => config::Biflows::OneWay,
         },
         random: random(),
         first_id: 1,

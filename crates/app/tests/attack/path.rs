@@ -5,7 +5,7 @@ use std::io::Cursor;
 use flowsonde_elements::Template;
 use flowsonde_engine::encode::{self, Encode, Messages, Options};
 use flowsonde_engine::fill::{self, Env};
-use flowsonde_engine::meter::cache::Config;
+use flowsonde_engine::meter::Config;
 use flowsonde_engine::meter::{Group, Groups, Meter};
 use flowsonde_io::source::{CaptureFile, Poll, Source};
 use flowsonde_wire::{Frame, LinkType, Nanos};

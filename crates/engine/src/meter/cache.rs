@@ -15,10 +15,11 @@ use flowsonde_wire::transport::tcp::flag;
 use flowsonde_wire::{Frame, Nanos};
 
 use super::client;
+use super::config::{Biflows, Config};
 use super::expiry::{Entry, Ring};
-use super::flow::{Base, Columns, EndReason, Ended, Extremes, Group, Groups, Labels, Macs, State};
+use super::flow::{Base, Columns, EndReason, Ended, State};
 use super::index::Index;
-use super::key::{Key, KeyParts, Seeds};
+use super::key::{Key, Seeds};
 use crate::decode::fragment::{self, Fragments};
 use crate::decode::packet::{self, Packet, Part, decode, protocol};
 
@@ -38,84 +39,6 @@ const VISITS: usize = 2 * BATCH;
 const GROUP: usize = 16;
 /// Entries of ended flows the ring may hold besides as many as there are flows.
 const SLACK: usize = 1 << 13;
-
-/// How to meter. Durations are in nanoseconds.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// A flow ends when it had no packet for this long (`-d`).
-    pub idle: u64,
-    /// A record is cut when it covers this long (`-t`).
-    pub active: u64,
-    /// A closed connection waits this long for late packets.
-    pub linger: u64,
-    /// Cut every record at the turn of a minute.
-    pub by_minute: bool,
-    /// Most flows kept (`-M`).
-    pub max_flows: u32,
-    /// Flows to make room for at the start (`-w`).
-    pub room: usize,
-    /// What to keep of a flow besides its base.
-    pub groups: Groups,
-    /// What tells flows apart (`-p`, `-c`).
-    pub parts: KeyParts,
-    /// Count whole frames instead of IP packets.
-    pub account_l2: bool,
-    /// Meter one packet in this many (`-S`); 1 is all.
-    pub sample: u32,
-    /// Do not export smaller flows (`-z`).
-    pub min_bytes: MinBytes,
-    /// Which flows to export by their directions (`-N`).
-    pub biflows: Biflows,
-    /// Any number nobody outside knows.
-    pub random: u64,
-    /// Number of the first flow, to tell meters apart.
-    pub first_id: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        const SECOND: u64 = 1_000_000_000;
-        Config {
-            idle: 30 * SECOND,
-            active: 120 * SECOND,
-            linger: 5 * SECOND,
-            by_minute: false,
-            max_flows: 1 << 22,
-            room: 1 << 12,
-            groups: Groups::default(),
-            parts: KeyParts::default(),
-            account_l2: false,
-            sample: 1,
-            min_bytes: MinBytes::default(),
-            biflows: Biflows::All,
-            random: 0,
-            first_id: 0,
-        }
-    }
-}
-
-/// Least bytes, both directions together, of a flow that is exported.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MinBytes {
-    /// Of TCP flows.
-    pub tcp: u64,
-    /// Of UDP flows.
-    pub udp: u64,
-    /// Of others.
-    pub other: u64,
-}
-
-/// Which flows are exported, by their directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Biflows {
-    /// All.
-    #[default]
-    All,
-    /// Only with packets both ways.
-    TwoWay,
-    /// Only with packets one way.
-    OneWay,
-}
 
 /// Entries of the ring, taken out together.
 type Due = [Option<Entry>; GROUP];
@@ -497,30 +420,7 @@ impl Meter {
         let (last, mut state) = (base.last, base.state);
         state.set(State::CONTINUED);
         *base = Base { key: base.key, isn: base.isn, id: base.id, icmp: base.icmp, last, state, ..Base::default() };
-        let quality = groups.has(Group::Quality).then(|| *columns.quality.at(place));
-        let windows = groups.has(Group::Windows).then(|| *columns.windows.at(place));
-        let latency = groups.has(Group::Latency).then(|| *columns.latency.at(place));
-        let macs = groups.has(Group::Macs).then(|| *columns.macs.at(place));
-        let labels = groups.has(Group::Labels).then(|| *columns.labels.at(place));
-        columns.reset(place, groups);
-        // What belongs to the connection and not to the record stays.
-        if let Some(mut quality) = quality {
-            quality.reset_counters();
-            *columns.quality.at_mut(place) = quality;
-        }
-        if let Some(mut windows) = windows {
-            windows.reset_counters();
-            *columns.windows.at_mut(place) = windows;
-        }
-        if let Some(latency) = latency {
-            *columns.latency.at_mut(place) = latency;
-        }
-        if let Some(macs) = macs {
-            *columns.macs.at_mut(place) = macs;
-        }
-        if let Some(labels) = labels {
-            *columns.labels.at_mut(place) = labels;
-        }
+        columns.cut(place, groups);
     }
 
     /// Adds a packet to the record at `place`.
@@ -540,7 +440,7 @@ impl Meter {
             }
         }
         if !groups.none() {
-            update_groups(&mut self.columns, place, groups, packet, len);
+            self.columns.update(place, groups, packet, len);
         }
         let base = self.columns.base.at_mut(place);
         if base.packets[from] == 0 {
@@ -746,79 +646,4 @@ fn reopens(base: &Base, packet: &Packet<'_>) -> bool {
     let again = base.state.is(State::ISN) && base.state.client() == from && base.isn == packet.tcp.seq;
     let speaks_first = base.packets[from] == 0 && !base.state.is(State::CONTINUED) && !base.state.is(State::CLOSED);
     !again && !speaks_first
-}
-
-/// Updates the groups that are kept. The base still shows the flow without this packet.
-#[inline(never)]
-fn update_groups(columns: &mut Columns, place: u32, groups: Groups, packet: &Packet<'_>, len: u32) {
-    let from = usize::from(packet.direction & 1);
-    let base = columns.base.at(place);
-    let (first, client) = (base.all_packets() == 0, base.state.client());
-    let tcp = packet.key.protocol() == protocol::TCP;
-    if groups.has(Group::Gaps) && base.packets[from] > 0 {
-        columns.gaps.at_mut(place)[from].add(packet.time.since(base.last[from]) / 1000);
-    }
-    if groups.has(Group::Macs) && first {
-        let macs = columns.macs.at_mut(place);
-        if let Some([dst @ .., _, _, _, _, _, _]) =
-            packet.frame.first_chunk::<12>().filter(|_| packet.ethernet && !macs.known)
-            && let Some(src) = packet.frame.get(6..12).and_then(|s| s.first_chunk::<6>())
-        {
-            *macs = Macs { addresses: [*src, *dst], direction: packet.direction, known: true };
-        }
-    }
-    if groups.has(Group::Labels) && first && packet.labels > 0 {
-        let labels = columns.labels.at_mut(place);
-        let stack = packet.frame.get(usize::from(packet.mpls)..).unwrap_or(&[]);
-        *labels = Labels::default();
-        for (entry, bytes) in labels.entries.iter_mut().zip(stack.chunks_exact(4)).take(usize::from(packet.labels)) {
-            entry.copy_from_slice(&bytes[..3]);
-            labels.count += 1;
-        }
-    }
-    if groups.has(Group::Extremes) {
-        update_extremes(columns.extremes.at_mut(place), from, packet);
-    }
-    if groups.has(Group::V6) && packet.key.version() == 6 {
-        let v6 = columns.v6.at_mut(place);
-        let h = packet.network();
-        if let Some(&[a, b, c, d, _, _, next]) = h.first_chunk::<7>() {
-            if columns.base.at(place).packets[from] == 0 {
-                v6.flow_label[from] = u32::from_be_bytes([a, b, c, d]) & 0x000f_ffff;
-            }
-            v6.extensions |= flowsonde_wire::net::ipv6::chain(next, h.get(40..).unwrap_or(&[])).seen;
-        }
-    }
-    if groups.has(Group::Sizes) {
-        let class = [128, 256, 512, 1024, 1514].iter().take_while(|&&limit| packet.ip_len > limit).count();
-        columns.sizes.at_mut(place).0[from][class] += 1;
-    }
-    if groups.has(Group::Ttls) {
-        let class = [1, 5, 32, 64, 96, 128, 160, 192, 224].iter().take_while(|&&limit| packet.ttl > limit).count();
-        columns.ttls.at_mut(place).0[from][class] += 1;
-    }
-    if groups.has(Group::Rate) {
-        columns.rate.at_mut(place)[from].add(packet.time.seconds(), len);
-    }
-    if groups.has(Group::Windows) && tcp {
-        columns.windows.at_mut(place).take(packet);
-    }
-    if groups.has(Group::Quality) && tcp {
-        columns.quality.at_mut(place).take(packet);
-    }
-    if groups.has(Group::Latency) {
-        columns.latency.at_mut(place).take(packet, from == client);
-    }
-}
-
-#[inline]
-fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>) {
-    let len = packet.ip_len.min(u32::from(u16::MAX)) as u16;
-    e.min_len[from] = e.min_len[from].min(len);
-    e.max_len[from] = e.max_len[from].max(len);
-    e.min_ttl[from] = e.min_ttl[from].min(packet.ttl);
-    e.max_ttl[from] = e.max_ttl[from].max(packet.ttl);
-    if packet.part != Part::Whole {
-        e.fragments[from] = e.fragments[from].saturating_add(1);
-    }
 }

@@ -2,9 +2,11 @@
 
 pub mod cache;
 pub mod client;
+pub mod config;
 pub mod expiry;
 pub mod flow;
 pub mod gaps;
+mod groups;
 pub mod index;
 pub mod key;
 pub mod latency;
@@ -12,5 +14,6 @@ pub mod rate;
 pub mod slab;
 pub mod tcp;
 
-pub use cache::{Config, Meter};
+pub use cache::Meter;
+pub use config::Config;
 pub use flow::{Ended, Group, Groups, View};

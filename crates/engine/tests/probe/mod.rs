@@ -2,7 +2,8 @@
 
 use core::net::IpAddr;
 
-use flowsonde_engine::meter::cache::{Config, Counters};
+use flowsonde_engine::meter::Config;
+use flowsonde_engine::meter::cache::Counters;
 use flowsonde_engine::meter::flow::{EndReason, State};
 use flowsonde_engine::meter::{Ended, Group, Groups, Meter, View};
 use flowsonde_wire::{Frame, Nanos};

@@ -1,0 +1,110 @@
+//! How the optional groups of a flow's state follow its packets.
+
+use super::flow::{Columns, Extremes, Group, Groups, Labels, Macs};
+use crate::decode::packet::{Packet, Part, protocol};
+
+impl Columns {
+    /// Updates the groups that are kept. The base still shows the flow without this packet.
+    #[inline(never)]
+    pub(super) fn update(&mut self, place: u32, groups: Groups, packet: &Packet<'_>, len: u32) {
+        let columns = self;
+        let from = usize::from(packet.direction & 1);
+        let base = columns.base.at(place);
+        let (first, client) = (base.all_packets() == 0, base.state.client());
+        let tcp = packet.key.protocol() == protocol::TCP;
+        if groups.has(Group::Gaps) && base.packets[from] > 0 {
+            columns.gaps.at_mut(place)[from].add(packet.time.since(base.last[from]) / 1000);
+        }
+        if groups.has(Group::Macs) && first {
+            let macs = columns.macs.at_mut(place);
+            if let Some([dst @ .., _, _, _, _, _, _]) =
+                packet.frame.first_chunk::<12>().filter(|_| packet.ethernet && !macs.known)
+                && let Some(src) = packet.frame.get(6..12).and_then(|s| s.first_chunk::<6>())
+            {
+                *macs = Macs { addresses: [*src, *dst], direction: packet.direction, known: true };
+            }
+        }
+        if groups.has(Group::Labels) && first && packet.labels > 0 {
+            let labels = columns.labels.at_mut(place);
+            let stack = packet.frame.get(usize::from(packet.mpls)..).unwrap_or(&[]);
+            *labels = Labels::default();
+            for (entry, bytes) in labels.entries.iter_mut().zip(stack.chunks_exact(4)).take(usize::from(packet.labels))
+            {
+                entry.copy_from_slice(&bytes[..3]);
+                labels.count += 1;
+            }
+        }
+        if groups.has(Group::Extremes) {
+            update_extremes(columns.extremes.at_mut(place), from, packet);
+        }
+        if groups.has(Group::V6) && packet.key.version() == 6 {
+            let v6 = columns.v6.at_mut(place);
+            let h = packet.network();
+            if let Some(&[a, b, c, d, _, _, next]) = h.first_chunk::<7>() {
+                if columns.base.at(place).packets[from] == 0 {
+                    v6.flow_label[from] = u32::from_be_bytes([a, b, c, d]) & 0x000f_ffff;
+                }
+                v6.extensions |= flowsonde_wire::net::ipv6::chain(next, h.get(40..).unwrap_or(&[])).seen;
+            }
+        }
+        if groups.has(Group::Sizes) {
+            let class = [128, 256, 512, 1024, 1514].iter().take_while(|&&limit| packet.ip_len > limit).count();
+            columns.sizes.at_mut(place).0[from][class] += 1;
+        }
+        if groups.has(Group::Ttls) {
+            let class = [1, 5, 32, 64, 96, 128, 160, 192, 224].iter().take_while(|&&limit| packet.ttl > limit).count();
+            columns.ttls.at_mut(place).0[from][class] += 1;
+        }
+        if groups.has(Group::Rate) {
+            columns.rate.at_mut(place)[from].add(packet.time.seconds(), len);
+        }
+        if groups.has(Group::Windows) && tcp {
+            columns.windows.at_mut(place).take(packet);
+        }
+        if groups.has(Group::Quality) && tcp {
+            columns.quality.at_mut(place).take(packet);
+        }
+        if groups.has(Group::Latency) {
+            columns.latency.at_mut(place).take(packet, from == client);
+        }
+    }
+
+    /// Makes `place` begin a new record. What belongs to the connection and not to the record stays.
+    pub(super) fn cut(&mut self, place: u32, groups: Groups) {
+        let quality = groups.has(Group::Quality).then(|| *self.quality.at(place));
+        let windows = groups.has(Group::Windows).then(|| *self.windows.at(place));
+        let latency = groups.has(Group::Latency).then(|| *self.latency.at(place));
+        let macs = groups.has(Group::Macs).then(|| *self.macs.at(place));
+        let labels = groups.has(Group::Labels).then(|| *self.labels.at(place));
+        self.reset(place, groups);
+        if let Some(mut quality) = quality {
+            quality.reset_counters();
+            *self.quality.at_mut(place) = quality;
+        }
+        if let Some(mut windows) = windows {
+            windows.reset_counters();
+            *self.windows.at_mut(place) = windows;
+        }
+        if let Some(latency) = latency {
+            *self.latency.at_mut(place) = latency;
+        }
+        if let Some(macs) = macs {
+            *self.macs.at_mut(place) = macs;
+        }
+        if let Some(labels) = labels {
+            *self.labels.at_mut(place) = labels;
+        }
+    }
+}
+
+#[inline]
+fn update_extremes(e: &mut Extremes, from: usize, packet: &Packet<'_>) {
+    let len = packet.ip_len.min(u32::from(u16::MAX)) as u16;
+    e.min_len[from] = e.min_len[from].min(len);
+    e.max_len[from] = e.max_len[from].max(len);
+    e.min_ttl[from] = e.min_ttl[from].min(packet.ttl);
+    e.max_ttl[from] = e.max_ttl[from].max(packet.ttl);
+    if packet.part != Part::Whole {
+        e.fragments[from] = e.fragments[from].saturating_add(1);
+    }
+}

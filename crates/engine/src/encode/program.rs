@@ -24,7 +24,7 @@ pub(super) struct Column {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub enum Source {
     /// From the flow.
     Fill(Fill),
     /// A moment of the flow, told as milliseconds since the exporter started.

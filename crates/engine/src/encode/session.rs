@@ -318,9 +318,7 @@ impl<P: Protocol> Encode for Session<P> {
         if self.bidirectional {
             self.record(at, flow, env, out);
         } else {
-            for half in flow.halves() {
-                self.record(at, &half, env, out);
-            }
+            flow.each_half(|half| self.record(at, half, env, out));
         }
     }
 

@@ -82,9 +82,10 @@ impl<'a, S: Source> Run<'a, S> {
                 let taken = self.countdown.take(frames.len());
                 self.account.over_count += (frames.len() - taken) as u64;
                 let frames = frames.get(..taken).unwrap_or(&[]);
-                if let Some(first) = frames.first() {
+                if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
                     outputs.boot(first.time);
-                    self.meter.frames(frames, &mut |ended| outputs.take(ended, first.time));
+                    // No flow ends after its export.
+                    self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
                 }
             });
             match poll {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flowsonde_engine::encode::{self, Encode, Messages};
+use flowsonde_engine::encode::{self, Encode};
 use flowsonde_engine::fill::Env;
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
@@ -84,8 +84,7 @@ impl Formats<'_> {
     }
 }
 
-/// Files in a directory, a new one every so often. Each begins with what a fresh encoder says first, the header line or
-/// the templates, so the one at work need not say it.
+/// Files in a directory, a new one every so often.
 fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
     let output = &formats.options.output;
     let (format, extension) = match output.dump_format {
@@ -94,15 +93,12 @@ fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
         DumpFormat::Json => ("json", "json"),
         DumpFormat::Binary => ("ipfix-file", "ipfix"),
     };
-    let mut encoder = formats.start(format, usize::MAX, true)?;
-    let mut said = Messages::default();
-    encoder.tick(&formats.plan.env, &mut said);
-    encoder.flush(&formats.plan.env, &mut said);
+    let encoder = formats.start(format, usize::MAX, true)?;
     let wanted = rotate::Options {
         interval: output.dump_interval.duration(),
         nest: output.nest,
         extension: extension.to_owned(),
-        header: said.bytes().to_vec(),
+        header: Vec::new(),
         gzip: output.dump_format == DumpFormat::CompressedText,
         most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
         command: output

@@ -24,18 +24,37 @@ pub struct Output {
     messages: Messages,
     /// Messages are sent by the time of their flows, not when there are many: files are cut by it.
     by_time: bool,
+    /// The sink was told what its first file begins with.
+    opened: bool,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false }
+        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false, opened: false }
     }
 
     /// For a sink that divides its output by time.
     #[must_use]
     pub fn by_time(self) -> Output {
         Output { by_time: true, ..self }
+    }
+
+    /// Tells the sink the time. What waits in the encoder belongs to the file that this ends; the next begins with what
+    /// a fresh encoder says first, the header line or the templates.
+    fn clock(&mut self, env: &Env) {
+        if self.by_time && (!self.opened || self.sink.turns(env.now)) {
+            if core::mem::replace(&mut self.opened, true) {
+                self.encoder.flush(env, &mut self.messages);
+                self.send();
+                self.encoder.restart();
+            }
+            let mut said = Messages::default();
+            self.encoder.tick(env, &mut said);
+            self.encoder.flush(env, &mut said);
+            self.sink.begin_with(said.bytes());
+        }
+        self.sink.clock(env.now);
     }
 
     #[inline]
@@ -45,9 +64,8 @@ impl Output {
 
     /// Hands finished messages to the sink once there are enough of them to be worth it.
     #[inline]
-    fn send_many(&mut self, env: &Env) {
+    fn send_many(&mut self) {
         if self.by_time {
-            self.sink.clock(env.now);
             self.send();
         } else if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
             self.send();
@@ -62,15 +80,17 @@ impl Output {
         }
     }
 
-    fn tick(&mut self, env: &Env) {
+    fn tick(&mut self, env: &Env, booted: bool) {
         // What was finished before a session ended belongs to that session.
         self.send();
-        self.sink.clock(env.now);
+        if booted {
+            self.clock(env);
+        }
         self.sink.tick();
         if self.sink.renewed() {
             self.encoder.restart();
         }
-        if self.sink.ready() {
+        if booted && self.sink.ready() {
             self.encoder.tick(env, &mut self.messages);
         }
         self.send();
@@ -78,8 +98,8 @@ impl Output {
     }
 
     fn close(&mut self, env: &Env) {
+        self.clock(env);
         self.encoder.flush(env, &mut self.messages);
-        self.sink.clock(env.now);
         self.send();
         self.sink.close();
         self.notices();
@@ -100,6 +120,8 @@ impl Output {
 /// All of them. Local outputs get every flow; collectors take turns, or get every flow too (`-a`).
 pub struct Outputs {
     env: Env,
+    /// The time of the first packet is known. Nothing is said of times before.
+    booted: bool,
     local: Vec<Output>,
     collectors: Vec<Output>,
     all_collectors: bool,
@@ -121,6 +143,7 @@ impl Outputs {
     pub fn new(env: Env, local: Vec<Output>, collectors: Vec<Output>) -> Self {
         Outputs {
             env,
+            booted: false,
             local,
             collectors,
             all_collectors: false,
@@ -149,6 +172,9 @@ impl Outputs {
     /// Takes ended flows. `now` is the time of export.
     pub fn take(&mut self, ended: &Ended, now: Nanos) {
         self.begin(now);
+        for output in self.local.iter_mut().filter(|output| output.by_time) {
+            output.clock(&self.env);
+        }
         for flow in ended.views() {
             if self.sample > 1 {
                 self.skipped += 1;
@@ -178,7 +204,7 @@ impl Outputs {
             }
         }
         for output in self.local.iter_mut().chain(&mut self.collectors) {
-            output.send_many(&self.env);
+            output.send_many();
         }
     }
 
@@ -190,7 +216,7 @@ impl Outputs {
     /// Tells of the first packet: metering began, and sysUptime was 0, a second before. Whole milliseconds, so that a
     /// receiver that subtracts the uptime from the time of day finds the same.
     pub fn boot(&mut self, first: Nanos) {
-        if self.env.boot == Nanos(0) {
+        if !core::mem::replace(&mut self.booted, true) {
             self.env.boot = Nanos::new(0, first.millis().saturating_sub(1000).saturating_mul(1_000_000));
         }
     }
@@ -203,7 +229,7 @@ impl Outputs {
         self.ticked = Some(Instant::now());
         self.begin(now);
         for output in self.local.iter_mut().chain(&mut self.collectors) {
-            output.tick(&self.env);
+            output.tick(&self.env, self.booted);
         }
     }
 

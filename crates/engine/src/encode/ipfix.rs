@@ -1,13 +1,20 @@
 //! IPFIX (RFC 7011), biflows (RFC 5103). The layout of messages is [`flowsonde_wire::export::ipfix`]'s.
+//!
+//! - FIRST_SWITCHED and LAST_SWITCHED go as flowStartMilliseconds and flowEndMilliseconds (152, 153). The sysUpTime ones
+//!   (22, 21) mean nothing without the exporter's options data, end after 49 days, and nfcapd 1.7.1 swaps them.
+//! - Without `biflow` a record tells one direction, and elements of the reverse one are left out. With it OUT_BYTES,
+//!   OUT_PKTS, DST_TOS and the server's TCP flags are reverse elements (RFC 5103, section 6.1); the times are the whole
+//!   flow's.
 
 use flowsonde_elements::{Element, Kind, table};
 use flowsonde_wire::export::ipfix as wire;
 use flowsonde_wire::export::ipfix::Specifier;
 
 use super::about::{About, Fact, field};
+use super::program::Source;
 use super::session::{Header, Protocol, Session, Tally, length_or_variable};
 use super::{Error, Format, Options};
-use crate::fill::{Row, Tells};
+use crate::fill::{self, Fill, Row, Tells};
 
 /// What IPFIX does its own way.
 #[derive(Debug)]
@@ -58,7 +65,30 @@ impl Protocol for Ipfix {
             return None;
         }
         let (pen, id) = number(element, version, biflow)?;
-        Some((Specifier { pen, id, length: length_or_variable(element.wire) }, element.wire))
+        let wire = if element.wire == Kind::UptimeMillis { Kind::Millis } else { element.wire };
+        Some((Specifier { pen, id, length: length_or_variable(wire) }, wire))
+    }
+
+    fn source(element: &Element, options: &Options) -> Option<Source> {
+        let is = |other: &Element| element.is_same_as(other);
+        if is(&table::FIRST_SWITCHED) {
+            Some(Source::Fill(Fill::Number(|v, _| fill::first(v).millis())))
+        } else if is(&table::LAST_SWITCHED) {
+            Some(Source::Fill(Fill::Number(|v, _| fill::last(v).millis())))
+        } else if is(&table::TCP_FLAGS) && tells_both(options) {
+            Some(Source::Fill(Fill::Number(|v, _| v.base.tcp_flags[v.side()].into())))
+        } else {
+            None
+        }
+    }
+
+    fn counterpart(element: &Element, options: &Options) -> Option<(Specifier, Kind, Fill)> {
+        let wanted = element.is_same_as(&table::TCP_FLAGS) && tells_both(options);
+        wanted.then_some((
+            Specifier { pen: wire::REVERSE_PEN, id: 6, length: 2 },
+            Kind::U16,
+            Fill::Number(|v, _| v.base.tcp_flags[v.other()].into()),
+        ))
     }
 
     fn write_specifier(specifier: &Specifier, out: &mut Vec<u8>) {
@@ -89,6 +119,11 @@ impl Protocol for Ipfix {
     }
 }
 
+/// True when a record tells both directions.
+fn tells_both(options: &Options) -> bool {
+    options.biflow && fill::is_bidirectional(&options.template)
+}
+
 /// Enterprise number and id. What the registry numbers by address family or by direction gets the number that fits.
 fn number(element: &Element, version: u8, biflow: bool) -> Option<(u32, u16)> {
     let is = |other: &Element| element.is_same_as(other);
@@ -100,6 +135,10 @@ fn number(element: &Element, version: u8, biflow: bool) -> Option<(u32, u16)> {
         Some((wire::REVERSE_PEN, 2)) // packetDeltaCount
     } else if biflow && is(&table::DST_TOS) {
         Some((wire::REVERSE_PEN, 5)) // ipClassOfService
+    } else if is(&table::FIRST_SWITCHED) {
+        Some((0, 152)) // flowStartMilliseconds
+    } else if is(&table::LAST_SWITCHED) {
+        Some((0, 153)) // flowEndMilliseconds
     } else {
         element.ipfix_id()
     }

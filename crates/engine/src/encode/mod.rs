@@ -14,8 +14,12 @@ mod options;
 mod print;
 mod program;
 #[cfg(test)]
+mod reader;
+#[cfg(test)]
 mod sample;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use csv::{Csv, csv};
 pub use ipfix::{Ipfix, ipfix};

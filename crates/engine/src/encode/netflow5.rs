@@ -182,9 +182,7 @@ impl Encode for NetFlow5 {
             return;
         }
         self.counters.encoded += 1;
-        for half in flow.halves() {
-            self.record(&half, env, out);
-        }
+        flow.each_half(|half| self.record(half, env, out));
     }
 
     fn tick(&mut self, env: &Env, out: &mut Messages) {

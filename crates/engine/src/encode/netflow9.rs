@@ -8,15 +8,16 @@
 //! - Options tell, of the exporter as a whole (scope System), its sampling and what it exported so far.
 //! - Elements of other enterprises than ntop have no number here and are left out.
 
-use flowsonde_elements::{Element, Kind};
+use flowsonde_elements::{Element, Kind, table};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;
 use flowsonde_wire::export::netflow9 as wire;
 
 use super::about::{About, Fact, field};
+use super::program::Source;
 use super::session::{Header, Protocol, Session, Tally};
 use super::{Error, Format, Options};
-use crate::fill::Row;
+use crate::fill::{self, Row};
 
 /// What NetFlow v9 does its own way.
 #[derive(Debug)]
@@ -57,6 +58,16 @@ impl Protocol for NetFlow9 {
         // Times are plain numbers here, not NTP's.
         let kind = if matches!(element.kind, Kind::Micros | Kind::Nanos) { Kind::U64 } else { element.kind };
         Some((specifier, kind))
+    }
+
+    fn source(element: &Element, _: &Options) -> Option<Source> {
+        if element.is_same_as(&table::FIRST_SWITCHED) {
+            Some(Source::Uptime(fill::first))
+        } else if element.is_same_as(&table::LAST_SWITCHED) {
+            Some(Source::Uptime(fill::last))
+        } else {
+            None
+        }
     }
 
     fn write_specifier(specifier: &Specifier, out: &mut Vec<u8>) {

@@ -1,8 +1,12 @@
 //! A template compiled: what of a record is always the same, and what is put where.
 //!
-//! A record is a row of segments. Each is an image of bytes, copied whole, into which values are then put at fixed
-//! offsets; behind it may stand one value of variable length. A record of fixed length is one segment. Numbers that do
-//! not fit their width become the largest that does.
+//! A record is a row of segments. Each is a stretch of zeros, into which values are then put at fixed offsets; behind it
+//! may stand one value of variable length. A record of fixed length is one segment. Numbers that do not fit their width
+//! become the largest that does.
+//!
+//! Numbers are put first, in order and all alike: as eight bytes, a number's own and zeros behind. What follows it is put
+//! later, or is zero. So nothing has to be told apart for nearly all of a record, and what an indirect branch costs is
+//! paid once a number (`benches/encode.rs`).
 
 use flowsonde_elements::{Kind, VARIABLE};
 use flowsonde_wire::Nanos;
@@ -24,7 +28,7 @@ pub(super) struct Column {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub enum Source {
     /// From the flow.
     Fill(Fill),
     /// A moment of the flow, told as milliseconds since the exporter started.
@@ -50,19 +54,29 @@ pub(super) struct Program {
 
 #[derive(Debug, Default)]
 struct Segment {
-    image: Vec<u8>,
+    /// Bytes of it.
+    length: usize,
+    /// In order of their offsets.
+    numbers: Vec<PutNumber>,
+    /// All else.
     puts: Vec<(usize, Put)>,
     tail: Option<Tail>,
 }
 
 #[derive(Clone, Copy, Debug)]
+struct PutNumber {
+    at: usize,
+    /// Bits by which it is shifted to the left end of 64.
+    shift: u32,
+    read: Number,
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Put {
-    U8(Number),
-    U16(Number),
-    U32(Number),
-    U64(Number),
     /// The last octets of a number.
     Octets(Number, usize),
+    /// The last octets of this.
+    Constant(u64, usize),
     Latency(fn(&View<'_>) -> u32),
     Uptime(fn(&View<'_>) -> Nanos),
     NtpMicros(Number),
@@ -93,16 +107,15 @@ impl Program {
     fn push(&mut self, column: &Column) {
         let Some(segment) = self.segments.last_mut() else { return };
         if column.length != VARIABLE {
-            let at = segment.image.len();
-            segment.image.resize(at + usize::from(column.length), 0);
-            self.shortest += usize::from(column.length);
-            match (column.source, column.kind) {
-                (Source::Constant(n), _) => put_octets(&mut segment.image, at, usize::from(column.length), n),
-                // False, not the number 0 (RFC 7011, section 6.1.5).
-                (_, Kind::Bool) => put_octets(&mut segment.image, at, 1, 2),
-                _ => {}
+            let (at, length) = (segment.length, usize::from(column.length));
+            match column.source {
+                Source::Fill(Fill::Number(read)) if column.kind.is_number() => {
+                    segment.numbers.push(PutNumber { at, shift: 64 - 8 * length.clamp(1, 8) as u32, read });
+                }
+                _ => segment.puts.extend(put(column).map(|put| (at, put))),
             }
-            segment.puts.extend(put(column).map(|put| (at, put)));
+            segment.length += usize::from(column.length);
+            self.shortest += usize::from(column.length);
             return;
         }
         self.shortest += 1;
@@ -121,7 +134,7 @@ impl Program {
         match segment.tail {
             Some(_) => self.segments.push(Segment::default()),
             // A variable length of 0.
-            None => segment.image.push(0),
+            None => segment.length += 1,
         }
     }
 
@@ -147,11 +160,18 @@ impl Program {
     pub fn write(&self, v: &View<'_>, env: &Env, text_limit: usize, out: &mut Vec<u8>) {
         for segment in &self.segments {
             let start = out.len();
-            out.extend_from_slice(&segment.image);
+            out.resize(start + segment.length + SLACK, 0);
             let record = out.get_mut(start..).unwrap_or(&mut []);
-            for (at, put) in &segment.puts {
-                put.run(v, env, record.get_mut(*at..).unwrap_or(&mut []));
+            for &PutNumber { at, shift, read } in &segment.numbers {
+                let number = read(v, env).min(u64::MAX >> shift) << shift;
+                let Some(place) = record.get_mut(at..at + SLACK) else { break };
+                place.copy_from_slice(&number.to_be_bytes());
             }
+            for (at, put) in &segment.puts {
+                let Some(place) = record.get_mut(*at..) else { break };
+                put.run(v, env, place);
+            }
+            out.truncate(start + segment.length);
             match segment.tail {
                 None => {}
                 Some(Tail::Text(read)) => ipfix::write_variable(cut(read(v, env), text_limit), out),
@@ -164,26 +184,25 @@ impl Program {
     }
 }
 
+/// Room behind a segment for the last number's zeros.
+const SLACK: usize = 8;
+
 /// How a column of fixed length is put; `None` leaves the image as it is.
 fn put(column: &Column) -> Option<Put> {
     let length = usize::from(column.length);
     let fill = match column.source {
         Source::Uptime(read) => return Some(Put::Uptime(read)),
-        Source::Constant(_) | Source::Unset => return None,
+        Source::Constant(n) => return Some(Put::Constant(n, length.min(8))),
+        // False, not the number 0 (RFC 7011, section 6.1.5).
+        Source::Unset if column.kind == Kind::Bool => return Some(Put::Constant(2, 1)),
+        Source::Unset => return None,
         Source::Fill(fill) => fill,
     };
     Some(match (fill, column.kind) {
         (Fill::Number(read), Kind::Micros) => Put::NtpMicros(read),
         (Fill::Number(read), Kind::Nanos) => Put::NtpNanos(read),
         (Fill::Number(read), Kind::Octets(_) | Kind::FixedOctets(_)) => Put::Octets(read, length.min(8)),
-        (Fill::Number(_), Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) | Kind::Bool) => return None,
-        (Fill::Number(read), _) => match length {
-            1 => Put::U8(read),
-            2 => Put::U16(read),
-            4 => Put::U32(read),
-            8 => Put::U64(read),
-            _ => return None,
-        },
+        (Fill::Number(_), _) => return None,
         (Fill::Latency(read), _) => Put::Latency(read),
         (Fill::Ipv4(read), _) => Put::Ipv4(read),
         (Fill::Ipv6(read), _) => Put::Ipv6(read),
@@ -198,11 +217,8 @@ impl Put {
     #[inline(always)]
     fn run(&self, v: &View<'_>, env: &Env, place: &mut [u8]) {
         match *self {
-            Put::U8(read) => store(place, [u8::try_from(read(v, env)).unwrap_or(u8::MAX)]),
-            Put::U16(read) => store(place, u16::try_from(read(v, env)).unwrap_or(u16::MAX).to_be_bytes()),
-            Put::U32(read) => store(place, u32::try_from(read(v, env)).unwrap_or(u32::MAX).to_be_bytes()),
-            Put::U64(read) => store(place, read(v, env).to_be_bytes()),
-            Put::Octets(read, length) => put_octets(place, 0, length, read(v, env)),
+            Put::Octets(read, length) => put_octets(place, length, read(v, env)),
+            Put::Constant(n, length) => put_octets(place, length, n),
             Put::Latency(read) => store(place, (read(v) / 1000).to_be_bytes()),
             Put::Uptime(read) => store(place, env.uptime_ms(read(v)).to_be_bytes()),
             Put::NtpMicros(read) => store(place, ipfix::ntp_micros(read(v, env)).to_be_bytes()),
@@ -221,18 +237,19 @@ impl Put {
     }
 }
 
+/// Puts the last `length` octets of a number.
+fn put_octets(place: &mut [u8], length: usize, n: u64) {
+    let bytes = n.to_be_bytes();
+    let bytes = bytes.get(bytes.len().saturating_sub(length)..).unwrap_or(&bytes);
+    if let Some(start) = place.get_mut(..bytes.len()) {
+        start.copy_from_slice(bytes);
+    }
+}
+
 #[inline(always)]
 fn store<const N: usize>(place: &mut [u8], bytes: [u8; N]) {
     if let Some(start) = place.first_chunk_mut::<N>() {
         *start = bytes;
-    }
-}
-
-fn put_octets(place: &mut [u8], at: usize, length: usize, n: u64) {
-    let bytes = n.to_be_bytes();
-    let bytes = bytes.get(bytes.len().saturating_sub(length)..).unwrap_or(&bytes);
-    if let Some(start) = place.get_mut(at..at + bytes.len()) {
-        start.copy_from_slice(bytes);
     }
 }
 

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 
 use flowsonde_elements::{Element, Id, Kind, Standing, VARIABLE, table};
 use flowsonde_wire::Nanos;
-use flowsonde_wire::export::ipfix::Specifier;
+use flowsonde_wire::export::ipfix::{REVERSE_PEN, Specifier};
 
 use super::about::{About, Facts};
 use super::program::{Column, Program, Source};
@@ -33,6 +33,14 @@ pub trait Protocol: Send + 'static {
 
     /// How an element is carried in records of this IP version; `None` when it is not. `row` is how it is filled.
     fn field(element: &'static Element, row: Option<&Row>, version: u8, biflow: bool) -> Option<(Specifier, Kind)>;
+
+    /// How an element is read, where this protocol does not tell it as JSON does.
+    fn source(element: &Element, options: &Options) -> Option<Source>;
+
+    /// A field that follows an element's own, to tell the same of the other direction.
+    fn counterpart(_element: &Element, _options: &Options) -> Option<(Specifier, Kind, Fill)> {
+        None
+    }
 
     /// Appends a field of a template.
     fn write_specifier(specifier: &Specifier, out: &mut Vec<u8>);
@@ -227,7 +235,7 @@ impl<P: Protocol> Session<P> {
 
     /// Finishes a family's message, if it holds anything.
     fn send(&mut self, at: usize, env: &Env, out: &mut Messages) {
-        if self.due {
+        if self.due || self.stale(env) {
             self.announce(env, out);
         }
         let Some(family) = self.families.get_mut(at).filter(|family| family.records > 0) else { return };
@@ -242,6 +250,12 @@ impl<P: Protocol> Session<P> {
         }
         self.messages_since += 1;
         self.due = self.limits.resend_messages != 0 && self.messages_since >= self.limits.resend_messages;
+    }
+
+    /// True when templates were last sent too long ago.
+    fn stale(&self, env: &Env) -> bool {
+        let resend = self.limits.resend_nanos;
+        resend != 0 && env.now.since(self.announced) >= resend
     }
 
     /// Sends templates, options templates and options.
@@ -304,15 +318,12 @@ impl<P: Protocol> Encode for Session<P> {
         if self.bidirectional {
             self.record(at, flow, env, out);
         } else {
-            for half in flow.halves() {
-                self.record(at, &half, env, out);
-            }
+            flow.each_half(|half| self.record(at, half, env, out));
         }
     }
 
     fn tick(&mut self, env: &Env, out: &mut Messages) {
-        let resend = self.limits.resend_nanos;
-        if self.due || resend != 0 && env.now.since(self.announced) >= resend {
+        if self.due || self.stale(env) {
             self.announce(env, out);
         }
         for at in 0..self.families.len() {
@@ -366,9 +377,15 @@ fn fields<P: Protocol>(options: &Options, version: u8) -> Vec<Field> {
         if fields.iter().any(|other| (other.specifier.pen, other.specifier.id) == (specifier.pen, specifier.id)) {
             continue;
         }
-        let tells = row.map_or(Tells::Forward, |row| row.tells);
-        let column = Column { kind, length: specifier.length, source: source(element, row, options) };
+        let reverse = specifier.pen == REVERSE_PEN || row.is_some_and(|row| row.tells == Tells::Reverse);
+        let tells = if reverse { Tells::Reverse } else { Tells::Forward };
+        let source = P::source(element, options).unwrap_or_else(|| source(element, row, options));
+        let column = Column { kind, length: specifier.length, source };
         fields.push(Field { specifier, column, tells });
+        if let Some((specifier, kind, fill)) = P::counterpart(element, options) {
+            let column = Column { kind, length: specifier.length, source: Source::Fill(fill) };
+            fields.push(Field { specifier, column, tells: Tells::Reverse });
+        }
     }
     fields
 }
@@ -385,11 +402,7 @@ fn only_of(element: &Element) -> Option<u8> {
 /// Where a value comes from: its fill, but for the few that are told otherwise on the wire.
 fn source(element: &Element, row: Option<&Row>, options: &Options) -> Source {
     let is = |other: &Element| element.is_same_as(other);
-    if is(&table::FIRST_SWITCHED) {
-        Source::Uptime(fill::first)
-    } else if is(&table::LAST_SWITCHED) {
-        Source::Uptime(fill::last)
-    } else if is(&table::L4_DST_PORT) {
+    if is(&table::L4_DST_PORT) {
         Source::Fill(Fill::Number(|v, _| destination_port(v).into()))
     } else if is(&table::SAMPLING_INTERVAL) {
         Source::Constant(options.announced_sampling.max(1).into())

@@ -98,7 +98,16 @@ impl InterfaceIds {
         if by_mac || self.input.is_none() || self.output.is_none() { Group::Macs } else { Group::Base }
     }
 
+    #[inline]
     fn of(&self, v: &View<'_>, direction: usize, fixed: Option<u32>) -> u32 {
+        match fixed {
+            Some(fixed) if self.rules.is_empty() => fixed,
+            _ => self.search(v, direction, fixed),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, v: &View<'_>, direction: usize, fixed: Option<u32>) -> u32 {
         let key = &v.base.key;
         let end = if direction == 0 { key.first() } else { key.second() };
         for (rule, id) in &self.rules {
@@ -118,10 +127,16 @@ impl InterfaceIds {
 }
 
 /// True when own networks tell the direction (`-r`) and the record's source is in one of them: it goes out.
+#[inline]
 fn leaves(v: &View<'_>, e: &Env) -> bool {
+    e.local_direction && is_local(v, e)
+}
+
+#[inline(never)]
+fn is_local(v: &View<'_>, e: &Env) -> bool {
     let key = &v.base.key;
     let source = if v.side() == 0 { key.first() } else { key.second() };
-    e.local_direction && e.local.iter().any(|n| n.holds(source, key.version()))
+    e.local.iter().any(|n| n.holds(source, key.version()))
 }
 
 /// `-u` is the interface towards elsewhere and `-Q` the one towards ours: what leaves came in by `-Q`.
@@ -135,11 +150,14 @@ fn output(v: &View<'_>, e: &Env) -> u64 {
     ids.of(v, v.other(), if leaves(v, e) { ids.input } else { ids.output }).into()
 }
 
+#[inline]
 fn mask(v: &View<'_>, e: &Env, direction: usize, version: u8) -> u64 {
+    if e.local.is_empty() || v.base.key.version() != version { 0 } else { prefix(v, e, direction, version) }
+}
+
+#[inline(never)]
+fn prefix(v: &View<'_>, e: &Env, direction: usize, version: u8) -> u64 {
     let key = &v.base.key;
-    if key.version() != version {
-        return 0;
-    }
     let end = if direction == 0 { key.first() } else { key.second() };
     e.local.iter().filter(|n| n.holds(end, version)).map(|n| u64::from(n.prefix())).max().unwrap_or(0)
 }

@@ -52,6 +52,17 @@ pub trait Sink: Send {
         let _ = now;
     }
 
+    /// Whether [`Sink::clock`] with this time would end a file: what belongs into it has to be sent before.
+    fn turns(&self, now: Nanos) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// What every file from the next on begins with.
+    fn begin_with(&mut self, header: &[u8]) {
+        let _ = header;
+    }
+
     /// True when the receiver is gone for good (standard output was closed): nothing sent from now on can arrive, so the
     /// program may as well stop.
     fn gone(&self) -> bool {

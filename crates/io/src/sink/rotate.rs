@@ -119,19 +119,12 @@ impl Rotate {
         })
     }
 
-    /// What every file from the next on begins with.
-    pub fn set_header(&mut self, header: Vec<u8>) {
-        self.options.header = header;
-    }
-
     /// Tells the time of the records that follow; the file of an earlier interval is completed. Time may step back within
     /// the last interval, as packets do; when it steps back further the file of an earlier interval is begun.
     pub fn rotate(&mut self, now: Nanos) {
-        let interval = now.seconds() / self.options.interval.as_secs();
-        let same = |current: u64| interval == current || interval.checked_add(1) == Some(current);
-        if !self.interval.is_some_and(same) {
+        if self.interval.is_none() || self.turns(now) {
             self.complete();
-            self.interval = Some(interval);
+            self.interval = Some(now.seconds() / self.options.interval.as_secs());
             self.number = 0;
         }
     }
@@ -304,6 +297,17 @@ impl Sink for Rotate {
 
     fn clock(&mut self, now: Nanos) {
         self.rotate(now);
+    }
+
+    fn turns(&self, now: Nanos) -> bool {
+        let interval = now.seconds() / self.options.interval.as_secs();
+        let same = |current: u64| interval == current || interval.checked_add(1) == Some(current);
+        !self.interval.is_none_or(same)
+    }
+
+    fn begin_with(&mut self, header: &[u8]) {
+        self.options.header.clear();
+        self.options.header.extend_from_slice(header);
     }
 
     fn notices(&mut self) -> Vec<String> {

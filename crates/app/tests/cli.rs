@@ -570,7 +570,6 @@ fn sigterm_flushes_every_flow() {
 }
 
 #[test]
-#[ignore = "a read that waits for a silent input is not interrupted yet"]
 fn sigint_ends_a_silent_input() {
     ended_by("INT", false);
 }

@@ -88,12 +88,13 @@ impl<'a, S: Source> Run<'a, S> {
                     self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
                 }
             });
-            match poll {
+            let idle = match poll {
                 Ok(Poll::End) => break,
-                Ok(_) => {}
+                Ok(Poll::Idle) => true,
+                Ok(Poll::Frames(_)) => self.options.capture.original_speed,
                 Err(error) => return Err(Stop::Failed(error.0)),
-            }
-            if polls % STRIDE == 0 || self.options.capture.original_speed {
+            };
+            if idle || polls % STRIDE == 0 {
                 if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {
                     break;
                 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use flowsonde_engine::encode::{self, Encode};
+use flowsonde_elements::Element;
+use flowsonde_engine::encode::{self, Encode, Error};
 use flowsonde_engine::fill::Env;
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
@@ -21,6 +22,7 @@ use crate::flags::Options;
 use crate::flags::export::{Export, Version};
 use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Collector, Transport};
+use crate::log;
 use crate::stop::Stop;
 
 /// Opens them. `patient` where nothing is lost by waiting: when reading captures.
@@ -42,6 +44,11 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
         local.push(open_dump(&formats, directory)?);
     }
     let mut collectors = Vec::new();
+    if !options.export.collectors.is_empty() {
+        formats.tell_left_out(format_of(&options.export));
+    } else if options.output.ipfix_file.is_some() {
+        formats.tell_left_out("ipfix-file");
+    }
     for collector in &options.export.collectors {
         collectors.push(open_collector(&formats, collector, patient)?);
     }
@@ -80,7 +87,28 @@ impl Formats<'_> {
             separator: self.options.output.separator,
         };
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
-        (format.start)(&wanted).map_err(|error| Stop::Usage(format!("--flow-templ: {error}")))
+        (format.start)(&wanted).map_err(|error| {
+            let flag = if matches!(error, Error::TemplateId { .. }) { "--flow-templ-id" } else { "--flow-templ" };
+            Stop::Usage(format!("{flag}: {error}"))
+        })
+    }
+
+    /// Tells, once, which elements that were asked for an export format has no number for.
+    fn tell_left_out(&self, name: &str) {
+        if self.options.template.fields.is_none() {
+            return;
+        }
+        let numberless = |element: &&Element| match name {
+            "netflow9" => element.v9_id().is_none(),
+            "ipfix" | "ipfix-file" => element.ipfix_id().is_none(),
+            _ => false,
+        };
+        let names: Vec<_> = self.plan.template.iter().filter(numberless).map(|element| element.name).collect();
+        // Of NetFlow v5 the options warn.
+        if !names.is_empty() {
+            let names = names.join(", ");
+            log::warn("template", &format!("--flow-templ: {name} has no number for {names}; left out there"));
+        }
     }
 }
 

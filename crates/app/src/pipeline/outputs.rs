@@ -65,9 +65,7 @@ impl Output {
     /// Hands finished messages to the sink once there are enough of them to be worth it.
     #[inline]
     fn send_many(&mut self) {
-        if self.by_time {
-            self.send();
-        } else if self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
+        if self.by_time || self.messages.len() >= MANY || self.messages.bytes().len() >= MUCH {
             self.send();
         }
     }

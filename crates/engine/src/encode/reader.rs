@@ -1,6 +1,8 @@
 //! Reads NetFlow v5, v9 and IPFIX, for the tests of the encoders. Made from RFC 3954, RFC 7011 and Cisco's layout of v5
 //! alone, and of nothing in this workspace, so that an error is not made twice. Whatever is not as it should be panics.
 
+#![allow(clippy::panic, reason = "a test fails by it")]
+
 use std::collections::BTreeMap;
 
 /// A collector of one exporter: what it was told, and what comes next.

@@ -1,5 +1,7 @@
 //! What the wire formats send, read back by a reader of its own, and one message of each octet by octet.
 
+#![allow(clippy::panic, reason = "a test fails by it")]
+
 use flowsonde_elements::{Element, Kind, Mode, Template, table};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;

@@ -171,7 +171,8 @@ pub(super) const ROWS: &[Row] = &[
     forward(&IPV4_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 4))),
     forward(&IPV6_SRC_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.side(), 6))),
     forward(&IPV6_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 6))),
-    forward(&SAMPLING_INTERVAL, Group::Base, Fill::Number(|_, e| e.sample.into())),
+    // The counters are made up for sampling already: who multiplies them by this must not do it twice.
+    forward(&SAMPLING_INTERVAL, Group::Base, Fill::Number(|_, _| 1)),
     forward(&SAMPLING_ALGORITHM, Group::Base, Fill::Number(|_, e| u64::from(e.sample > 1))),
     forward(&FLOW_ACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.active_seconds.into())),
     forward(&FLOW_INACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.idle_seconds.into())),

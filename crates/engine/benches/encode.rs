@@ -10,7 +10,7 @@ use std::time::Instant;
 use flowsonde_elements::Template;
 use flowsonde_engine::encode::{self, Messages, Options};
 use flowsonde_engine::fill::{self, Env};
-use flowsonde_engine::meter::cache::Config;
+use flowsonde_engine::meter::Config;
 use flowsonde_engine::meter::{Ended, Meter};
 use flowsonde_wire::{Frame, LinkType, Nanos};
 

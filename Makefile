@@ -64,6 +64,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	@.ci/install $(CONFORMANCE_NEEDS)
 	$(PYTHON) tests/conformance/run.py
 	$(PYTHON) tests/conformance/export.py
+	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full
 conformance-full: build ## The same with what takes longer
@@ -75,6 +76,7 @@ conformance-full: build ## The same with what takes longer
 bench: build ## Speed and memory beside other probes; results in bench/RESULTS.md
 	@.ci/install $(BENCH_NEEDS)
 	bench/run
+	bench/active-flows
 
 .PHONY: bless
 bless: ## Rewrite what golden cases expect; read the difference like code

@@ -1,6 +1,17 @@
 //! From bytes to what the meter and the encoders understand.
 
+pub mod collector;
 pub mod fragment;
+pub mod layout;
+pub mod netflow5;
+mod options;
 pub mod packet;
+pub mod records;
+pub mod sampling;
+pub mod sequence;
+pub mod session;
+pub mod sflow5;
+pub mod templates;
 
+pub use collector::Collector;
 pub use packet::Packet;

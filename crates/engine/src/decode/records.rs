@@ -1,0 +1,152 @@
+//! Data records on their way: where they came from, and how to read them.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use flowsonde_wire::Nanos;
+use flowsonde_wire::export::Transport;
+
+use super::layout::Layout;
+use super::sampling::Samplers;
+
+/// A format of flow export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Version {
+    /// NetFlow version 1.
+    V1,
+    /// NetFlow version 5.
+    V5,
+    /// NetFlow version 7.
+    V7,
+    /// NetFlow version 9 (RFC 3954).
+    V9,
+    /// IPFIX (RFC 7011).
+    Ipfix,
+    /// sFlow version 5.
+    Sflow5,
+    /// NetFlow-Lite: sampled packets in NetFlow v9 or IPFIX.
+    Lite,
+}
+
+impl Version {
+    /// As users know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Version::V1 => "netflow1",
+            Version::V5 => "netflow5",
+            Version::V7 => "netflow7",
+            Version::V9 => "netflow9",
+            Version::Ipfix => "ipfix",
+            Version::Sflow5 => "sflow5",
+            Version::Lite => "nflite",
+        }
+    }
+}
+
+/// What is known of records beside their bytes. One of it a message.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// The device: who sent the message, of sFlow the agent.
+    pub exporter: IpAddr,
+    /// The port it was sent from.
+    pub port: u16,
+    /// How it came.
+    pub transport: Transport,
+    /// Its format.
+    pub version: Version,
+    /// Observation domain, source id, engine or sub-agent.
+    pub domain: u32,
+    /// Engine type and id, where the format has them.
+    pub engine: (u8, u8),
+    /// Time of export, by the exporter's clock.
+    pub export: Nanos,
+    /// The exporter's uptime at that time, in milliseconds, where its format tells it.
+    pub uptime_ms: Option<u32>,
+    /// When the exporter started, where it told so instead (IPFIX element 160).
+    pub init: Option<Nanos>,
+    /// Arrival.
+    pub arrival: Nanos,
+}
+
+impl About {
+    /// The moment the exporter's uptime was `at_ms`. The counter wraps after 49.7 days; what seems over an hour ahead of
+    /// the message is from before the wrap. The time of export when the uptime at that time is not known.
+    #[inline]
+    pub fn uptime(&self, at_ms: u32) -> Nanos {
+        const AHEAD: u32 = 3_600_000;
+        const MILLI: u64 = 1_000_000;
+        match (self.uptime_ms, self.init) {
+            (Some(now), _) => {
+                let before = now.wrapping_sub(at_ms);
+                if before > u32::MAX - AHEAD {
+                    Nanos(self.export.0.saturating_add(u64::from(before.wrapping_neg()) * MILLI))
+                } else {
+                    Nanos(self.export.0.saturating_sub(u64::from(before) * MILLI))
+                }
+            }
+            (None, Some(init)) => Nanos(init.0.saturating_add(u64::from(at_ms) * MILLI)),
+            (None, None) => self.export,
+        }
+    }
+}
+
+/// Data records of one template, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Set<'a> {
+    /// How they lie.
+    pub layout: &'a Arc<Layout>,
+    /// The records, and padding behind them.
+    pub bytes: &'a [u8],
+    /// Where they came from.
+    pub about: &'a About,
+    /// The rates they were sampled at.
+    pub samplers: &'a Samplers,
+}
+
+/// What takes data records.
+pub trait Receive {
+    /// Takes records of flows. Tells how many there were.
+    fn flows(&mut self, set: &Set<'_>) -> Taken;
+
+    /// Takes records of options: what exporters tell of themselves, their interfaces and samplers.
+    fn options(&mut self, set: &Set<'_>) {
+        let _ = set;
+    }
+}
+
+/// What became of the records of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Records.
+    pub records: u32,
+    /// Bytes behind the last whole record.
+    pub rest: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uptimes_become_times_of_day_across_the_wrap() {
+        let about = About {
+            exporter: [192, 0, 2, 1].into(),
+            port: 2055,
+            transport: Transport::Udp,
+            version: Version::V9,
+            domain: 0,
+            engine: (0, 0),
+            export: Nanos::new(1_700_000_000, 0),
+            uptime_ms: Some(10_000),
+            init: None,
+            arrival: Nanos(0),
+        };
+        assert_eq!(about.uptime(9_000), Nanos::new(1_699_999_999, 0));
+        assert_eq!(about.uptime(12_000), Nanos::new(1_700_000_002, 0));
+        assert_eq!(about.uptime(u32::MAX - 4_999 + 0), Nanos::new(1_699_999_985, 0));
+        let about = About { uptime_ms: None, ..about };
+        assert_eq!(about.uptime(9_000), about.export);
+        let about = About { init: Some(Nanos::new(1_600_000_000, 0)), ..about };
+        assert_eq!(about.uptime(9_000), Nanos::new(1_600_000_009, 0));
+    }
+}

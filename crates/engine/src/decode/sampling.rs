@@ -1,0 +1,168 @@
+//! What one in how many packets was sampled, as an exporter tells it.
+//!
+//! The rate of a record is, in this order: what the user says (`--sample-rate`), the interval in the record itself, that
+//! of its sampler or selector, that of the exporter's options data, that of the header (NetFlow v5), 1.
+
+use std::collections::HashMap;
+
+use super::layout::{Layout, Record, Spans, number};
+
+/// Most samplers of one domain; more are ignored. Platforms have at most some thousands.
+const MAX_SAMPLERS: usize = 4096;
+
+/// The samplers of one domain.
+#[derive(Clone, Debug, Default)]
+pub struct Samplers {
+    by_id: HashMap<u64, u32>,
+    /// Of options data that name no sampler.
+    all: Option<u32>,
+    /// Told by the header of the message.
+    header: Option<u32>,
+    /// Told by the user.
+    forced: Option<u32>,
+}
+
+impl Samplers {
+    /// With what the user says.
+    pub fn forced(rate: Option<u32>) -> Self {
+        Samplers { forced: rate, ..Samplers::default() }
+    }
+
+    /// What a header says; 0 is nothing.
+    #[inline]
+    pub fn header(&mut self, rate: u32) {
+        self.header = (rate > 0).then_some(rate);
+    }
+
+    /// The rate of a record.
+    #[inline]
+    pub fn rate(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
+        if let Some(forced) = self.forced {
+            return forced;
+        }
+        if layout.sampling.is_silent() {
+            return self.usual();
+        }
+        self.told(layout, record, spans)
+    }
+
+    /// The rate of records that tell none.
+    #[inline]
+    pub fn usual(&self) -> u32 {
+        self.forced.or(self.all).or(self.header).unwrap_or(1)
+    }
+
+    fn told(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
+        let own = interval(layout, record, spans);
+        let id = layout.sampling.id.map(|(at, length)| number(record.octets(at, length, spans)));
+        own.or_else(|| id.and_then(|id| self.by_id.get(&id).copied())).unwrap_or_else(|| self.usual())
+    }
+
+    /// Learns from a record of options data. True when it told a rate.
+    pub fn learn(&mut self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> bool {
+        let Some(rate) = interval(layout, record, spans).or_else(|| probability(layout, record, spans)) else {
+            return false;
+        };
+        match layout.sampling.id {
+            Some((at, length)) => {
+                let id = number(record.octets(at, length, spans));
+                if self.by_id.len() < MAX_SAMPLERS || self.by_id.contains_key(&id) {
+                    self.by_id.insert(id, rate);
+                }
+            }
+            None => self.all = Some(rate),
+        }
+        true
+    }
+}
+
+/// The interval a record tells. Elements 34, 50, 305 with 306 (RFC 5477, section 8.2), 309 with 310.
+fn interval(layout: &Layout, record: &Record<'_>, spans: &Spans) -> Option<u32> {
+    let sampling = &layout.sampling;
+    let read = |(at, length): (_, u16)| number(record.octets(at, length, spans));
+    let rate = if let Some(interval) = sampling.interval {
+        read(interval)
+    } else if let Some((interval, space)) = sampling.space {
+        let (interval, space) = (read(interval), read(space));
+        interval.saturating_add(space).checked_div(interval)?
+    } else if let Some((size, population)) = sampling.population {
+        read(population).checked_div(read(size))?
+    } else {
+        return None;
+    };
+    u32::try_from(rate).ok().filter(|&rate| rate > 0)
+}
+
+/// 311 samplingProbability: a float of four or eight bytes.
+fn probability(layout: &Layout, record: &Record<'_>, spans: &Spans) -> Option<u32> {
+    let field = layout.find(311)?;
+    let probability = match *record.value(field, spans) {
+        [a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        _ => return None,
+    };
+    let rate = (1.0 / probability).round();
+    (probability > 0.0 && rate >= 1.0 && rate <= f64::from(u32::MAX)).then_some(rate as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowsonde_wire::export::ipfix::Specifier;
+
+    fn layout(fields: &[(u16, u16)], scopes: u16) -> Layout {
+        let specifiers: Vec<_> = fields.iter().map(|&(id, length)| Specifier { pen: 0, id, length }).collect();
+        Layout::new(1, &specifiers, scopes).expect("good")
+    }
+
+    fn learnt(samplers: &mut Samplers, fields: &[(u16, u16)], bytes: &[u8]) -> bool {
+        samplers.learn(&layout(fields, 1), &Record::new(bytes), &Spans::default())
+    }
+
+    fn rate(samplers: &Samplers, fields: &[(u16, u16)], bytes: &[u8]) -> u32 {
+        samplers.rate(&layout(fields, 0), &Record::new(bytes), &Spans::default())
+    }
+
+    #[test]
+    fn the_nearest_teller_counts() {
+        let mut samplers = Samplers::default();
+        assert_eq!(rate(&samplers, &[(8, 4)], &[10, 0, 0, 1]), 1);
+        samplers.header(10);
+        assert_eq!(rate(&samplers, &[(8, 4)], &[10, 0, 0, 1]), 10);
+        assert!(learnt(&mut samplers, &[(1, 4), (34, 4), (35, 1)], &[0, 0, 0, 0, 0, 0, 0, 100, 1]));
+        assert_eq!(rate(&samplers, &[(8, 4)], &[10, 0, 0, 1]), 100);
+        assert!(learnt(&mut samplers, &[(1, 4), (48, 1), (49, 1), (50, 4)], &[0, 0, 0, 0, 7, 2, 0, 0, 3, 232]));
+        assert_eq!(rate(&samplers, &[(48, 2)], &[0, 7]), 1000);
+        assert_eq!(rate(&samplers, &[(48, 2)], &[0, 8]), 100);
+        assert_eq!(rate(&samplers, &[(48, 1), (34, 4)], &[7, 0, 0, 0, 5]), 5);
+        assert_eq!(rate(&Samplers { forced: Some(3), ..samplers }, &[(48, 1), (34, 4)], &[7, 0, 0, 0, 5]), 3);
+    }
+
+    #[test]
+    fn ipfix_tells_it_in_four_ways() {
+        let mut samplers = Samplers::default();
+        assert!(learnt(
+            &mut samplers,
+            &[(302, 8), (305, 4), (306, 4)],
+            &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 99]
+        ));
+        assert!(learnt(&mut samplers, &[(302, 1), (309, 1), (310, 2)], &[2, 10, 4, 0]));
+        let half = 0.5f64.to_be_bytes();
+        let mut bytes = vec![3];
+        bytes.extend(half);
+        assert!(learnt(&mut samplers, &[(302, 1), (311, 8)], &bytes));
+        let rates: Vec<_> = [1, 2, 3].iter().map(|&id| rate(&samplers, &[(302, 1)], &[id])).collect();
+        assert_eq!(rates, [100, 102, 2]);
+    }
+
+    #[test]
+    fn nonsense_is_no_rate() {
+        let mut samplers = Samplers::default();
+        assert!(!learnt(&mut samplers, &[(1, 1), (34, 4)], &[0, 0, 0, 0, 0]));
+        assert!(!learnt(&mut samplers, &[(1, 1), (305, 1), (306, 1)], &[0, 0, 5]));
+        assert!(!learnt(&mut samplers, &[(1, 1), (309, 1), (310, 1)], &[0, 0, 5]));
+        assert!(!learnt(&mut samplers, &[(1, 1), (311, 4)], &[0, 0, 0, 0, 0]));
+        assert!(!learnt(&mut samplers, &[(1, 1), (4, 1)], &[0, 6]));
+        assert_eq!(samplers.usual(), 1);
+    }
+}

@@ -1,0 +1,307 @@
+//! What is known of one observation domain of one exporter, and what it sent.
+
+use std::collections::VecDeque;
+
+use flowsonde_wire::Nanos;
+
+use super::records::{About, Version};
+use super::sampling::Samplers;
+use super::sequence::Sequence;
+use super::templates::Templates;
+
+/// One exporter's domain, engine or sub-agent.
+#[derive(Debug)]
+pub struct Session {
+    /// Its latest message; the exporter's name in it.
+    pub about: About,
+    /// What its records look like.
+    pub templates: Templates,
+    /// How its packets were sampled.
+    pub samplers: Samplers,
+    /// When it started (IPFIX element 160, from options data).
+    pub init: Option<Nanos>,
+    /// What it expects next.
+    pub sequence: Sequence,
+    /// Data that came before its template.
+    pub waiting: Waiting,
+    /// What was done.
+    pub counters: Counters,
+    /// Difference of the clocks: arrival less time of export, the least seen of late.
+    pub skew: Skew,
+}
+
+impl Session {
+    /// Of a first message.
+    pub fn new(about: About, forced: Option<u32>) -> Session {
+        Session {
+            about,
+            templates: Templates::default(),
+            samplers: Samplers::forced(forced),
+            init: None,
+            sequence: Sequence::default(),
+            waiting: Waiting::default(),
+            counters: Counters::default(),
+            skew: Skew::default(),
+        }
+    }
+
+    /// When it was last heard of.
+    pub fn last_seen(&self) -> Nanos {
+        self.about.arrival
+    }
+
+    /// How sequence numbers count.
+    pub fn sequence_unit(&self) -> &'static str {
+        match self.about.version {
+            Version::V5 | Version::V7 => "flows",
+            Version::Ipfix => "records",
+            _ => "messages",
+        }
+    }
+}
+
+/// What became of a session's messages. `sets = sets_decoded + no_template + those that wait`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Messages cut off, or with sets that lead nowhere: what could be read of them was.
+    pub malformed: u64,
+    /// Data sets.
+    pub sets: u64,
+    /// Data sets whose records were read.
+    pub sets_decoded: u64,
+    /// Data sets given up: their template did not come in time, or there was no room to wait.
+    pub no_template: u64,
+    /// Data sets that waited for their template and were read then.
+    pub replayed: u64,
+    /// Records of flows read.
+    pub flows: u64,
+    /// Records of options read.
+    pub options: u64,
+    /// Templates that came, refreshes included.
+    pub templates: u64,
+    /// Templates refused: too long, too many.
+    pub templates_refused: u64,
+    /// Templates that changed under their id.
+    pub templates_changed: u64,
+    /// Withdrawals, and those that do not count as they came over UDP.
+    pub withdrawals: u64,
+    /// Templates found under another port or domain of the same address.
+    pub borrowed: u64,
+    /// Samples of packets (sFlow, NetFlow-Lite).
+    pub samples: u64,
+    /// Samples the agent had to drop, as it tells.
+    pub sample_drops: u64,
+    /// Samples, or parts of them, that could not be read.
+    pub samples_malformed: u64,
+}
+
+impl Counters {
+    /// Adds another session's.
+    pub fn add(&mut self, other: &Counters) {
+        let Counters {
+            messages,
+            bytes,
+            malformed,
+            sets,
+            sets_decoded,
+            no_template,
+            replayed,
+            flows,
+            options,
+            templates,
+            templates_refused,
+            templates_changed,
+            withdrawals,
+            borrowed,
+            samples,
+            sample_drops,
+            samples_malformed,
+        } = other;
+        for (mine, other) in [
+            (&mut self.messages, messages),
+            (&mut self.bytes, bytes),
+            (&mut self.malformed, malformed),
+            (&mut self.sets, sets),
+            (&mut self.sets_decoded, sets_decoded),
+            (&mut self.no_template, no_template),
+            (&mut self.replayed, replayed),
+            (&mut self.flows, flows),
+            (&mut self.options, options),
+            (&mut self.templates, templates),
+            (&mut self.templates_refused, templates_refused),
+            (&mut self.templates_changed, templates_changed),
+            (&mut self.withdrawals, withdrawals),
+            (&mut self.borrowed, borrowed),
+            (&mut self.samples, samples),
+            (&mut self.sample_drops, sample_drops),
+            (&mut self.samples_malformed, samples_malformed),
+        ] {
+            *mine += other;
+        }
+    }
+}
+
+/// Data sets that came before their template, oldest first, within bounds.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    sets: VecDeque<Waits>,
+    bytes: usize,
+}
+
+/// A data set that waits.
+#[derive(Debug)]
+pub struct Waits {
+    /// The template it needs.
+    pub id: u16,
+    /// What its message told.
+    pub about: About,
+    /// Its records.
+    pub bytes: Box<[u8]>,
+}
+
+impl Waiting {
+    /// Bytes one session may let wait.
+    pub const LIMIT: usize = 256 << 10;
+
+    /// Takes a set in. Tells how many older ones had to go for it.
+    pub fn push(&mut self, id: u16, about: &About, bytes: &[u8]) -> u64 {
+        let mut gone = 0;
+        while self.bytes + bytes.len() > Self::LIMIT {
+            match self.sets.pop_front() {
+                Some(oldest) => self.bytes -= oldest.bytes.len(),
+                None => break,
+            }
+            gone += 1;
+        }
+        self.bytes += bytes.len();
+        self.sets.push_back(Waits { id, about: *about, bytes: bytes.into() });
+        gone
+    }
+
+    /// Takes out those that waited for this template, in order of arrival.
+    pub fn take(&mut self, id: u16) -> Vec<Waits> {
+        if self.sets.is_empty() {
+            return Vec::new();
+        }
+        let (found, left) = core::mem::take(&mut self.sets).into_iter().partition(|set| set.id == id);
+        self.sets = left;
+        let found: Vec<Waits> = Vec::from(found);
+        self.bytes -= found.iter().map(|set| set.bytes.len()).sum::<usize>();
+        found
+    }
+
+    /// Forgets those that arrived before `limit`; tells how many.
+    pub fn expire(&mut self, limit: Nanos) -> u64 {
+        let mut gone = 0;
+        while self.sets.front().is_some_and(|set| set.about.arrival < limit) {
+            if let Some(set) = self.sets.pop_front() {
+                self.bytes -= set.bytes.len();
+            }
+            gone += 1;
+        }
+        gone
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// True when none does.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// How far an exporter's clock is behind ours, in milliseconds; ahead is negative. The least of many messages is nearest
+/// to the truth, as the rest is transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skew {
+    least: Option<i64>,
+    messages: u32,
+    /// Of the period before.
+    settled: Option<i64>,
+}
+
+impl Skew {
+    /// Messages of a period.
+    const PERIOD: u32 = 64;
+
+    /// A message of time `export` arrived.
+    #[inline]
+    pub fn arrived(&mut self, export: Nanos, arrival: Nanos) {
+        let late = arrival.millis() as i64 - export.millis() as i64;
+        self.least = Some(self.least.map_or(late, |least| least.min(late)));
+        self.messages += 1;
+        if self.messages == Self::PERIOD {
+            self.settled = self.least.take();
+            self.messages = 0;
+        }
+    }
+
+    /// The estimate.
+    pub fn millis(&self) -> Option<i64> {
+        match (self.settled, self.least) {
+            (Some(settled), Some(least)) => Some(settled.min(least)),
+            (settled, least) => settled.or(least),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowsonde_wire::export::Transport;
+
+    fn about(seconds: u64) -> About {
+        About {
+            exporter: [192, 0, 2, 1].into(),
+            port: 1,
+            transport: Transport::Udp,
+            version: Version::V9,
+            domain: 0,
+            engine: (0, 0),
+            export: Nanos(0),
+            uptime_ms: None,
+            init: None,
+            arrival: Nanos::new(seconds, 0),
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_comes_out_in_order() {
+        let mut waiting = Waiting::default();
+        let mut gone = 0;
+        for i in 0..300u64 {
+            gone += waiting.push(256 + (i % 2) as u16, &about(i), &[i as u8; 1000]);
+        }
+        assert_eq!((waiting.len() as u64 + gone, waiting.bytes()), (300, waiting.len() * 1000));
+        assert!(waiting.bytes() <= Waiting::LIMIT && gone > 0);
+        assert_eq!(waiting.expire(Nanos::new(gone + 1, 0)), 1);
+        let taken = waiting.take(257);
+        assert!(taken.windows(2).all(|pair| pair[0].about.arrival < pair[1].about.arrival));
+        assert_eq!((waiting.take(257).len(), waiting.bytes()), (0, waiting.len() * 1000));
+    }
+
+    #[test]
+    fn the_least_delay_is_the_skew() {
+        let mut skew = Skew::default();
+        for delay in [900, 500, 700] {
+            skew.arrived(Nanos::new(100, 0), Nanos::new(100, delay * 1_000_000));
+        }
+        assert_eq!(skew.millis(), Some(500));
+        for _ in 0..200 {
+            skew.arrived(Nanos::new(100, 0), Nanos::new(97, 0));
+        }
+        assert_eq!(skew.millis(), Some(-3000));
+    }
+}

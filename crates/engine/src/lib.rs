@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Frame --decode::packet--> Packet --meter::Meter--> Ended flows --encode::*--> messages
+//! Datagram --decode::Collector--> Set of records --transcode::*--> messages
 //! ```
 //!
 //! Pure: no clock, socket, file, thread or global. Time is the packet's own, so a capture gives the same flows at any
@@ -11,3 +12,4 @@ pub mod decode;
 pub mod encode;
 pub mod fill;
 pub mod meter;
+pub mod transcode;

@@ -625,9 +625,15 @@ fn read_template(
     Some(if options { scopes.clamp(1, first.max(1)) } else { 0 })
 }
 
-/// NetFlow v9 has no enterprise numbers: ntop's elements stand at 57472 + n, and lengths of 65535 are IPFIX's.
+/// NetFlow v9 has no enterprise numbers: ntop's elements stand at 57472 + n. Old Cisco ASA have numbers of their own for
+/// what is 225 to 228 and 233 today.
 fn v9_field(id: u16, length: u16) -> ipfix::Specifier {
     use flowsonde_elements::{NTOP_PEN, V9_NTOP_BASE};
+    let id = match id {
+        40_001..=40_004 => id - 40_001 + 225,
+        40_005 => 233,
+        id => id,
+    };
     match id.checked_sub(V9_NTOP_BASE) {
         Some(n) => ipfix::Specifier { pen: NTOP_PEN, id: n, length },
         None => ipfix::Specifier { pen: 0, id, length },

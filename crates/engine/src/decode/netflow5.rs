@@ -4,6 +4,7 @@
 //! v1 header  0 version = 1 | 2 count | 4 sysUptime ms | 8 seconds | 12 nanoseconds                          16 bytes
 //!    record  0 source | 4 destination | 8 next hop | 12 input | 14 output | 16 packets | 20 octets | 24 first ms
 //!           28 last ms | 32 source port | 34 destination port | 36 pad | 38 protocol | 39 ToS | 40 TCP flags | 41 pad
+//!                                                                                                           48 bytes
 //! v5         see `flowsonde_wire::export::netflow5`
 //! v7 header  0 version = 7 | 2 count | 4 sysUptime ms | 8 seconds | 12 nanoseconds | 16 flow sequence | 20 reserved
 //!    record  as v5 up to 46 | 36 flags: which fields are valid | 46 flags | 48 router that was short-cut    52 bytes
@@ -100,7 +101,7 @@ macro_rules! record {
     };
 }
 
-static V1: [Specifier; 16] = record!(field(PAD, 2), field(4, 1), field(5, 1), field(6, 1), field(PAD, 11));
+static V1: [Specifier; 16] = record!(field(PAD, 2), field(4, 1), field(5, 1), field(6, 1), field(PAD, 7));
 
 static V5: [Specifier; 20] = record!(
     field(PAD, 1),
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn records_are_as_long_as_the_formats_say() {
         let length = |version| fields(version).iter().map(|field| usize::from(field.length)).sum::<usize>();
-        assert_eq!([length(Version::V1), length(Version::V5), length(Version::V7)], [52, netflow5::RECORD, 52]);
+        assert_eq!([length(Version::V1), length(Version::V5), length(Version::V7)], [48, netflow5::RECORD, 52]);
     }
 
     #[test]

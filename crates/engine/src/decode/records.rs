@@ -69,22 +69,17 @@ pub struct About {
 }
 
 impl About {
-    /// The moment the exporter's uptime was `at_ms`. The counter wraps after 49.7 days; what seems over an hour ahead of
-    /// the message is from before the wrap. The time of export when the uptime at that time is not known.
+    /// The moment the exporter's uptime was `at_ms`: that nearest to the message's own, as the counter wraps after 49.7
+    /// days. The time of export when the uptime at that time is not known.
     #[inline]
     pub fn uptime(&self, at_ms: u32) -> Nanos {
-        const AHEAD: u32 = 3_600_000;
-        const MILLI: u64 = 1_000_000;
+        const MILLI: i64 = 1_000_000;
         match (self.uptime_ms, self.init) {
             (Some(now), _) => {
-                let before = now.wrapping_sub(at_ms);
-                if before > u32::MAX - AHEAD {
-                    Nanos(self.export.0.saturating_add(u64::from(before.wrapping_neg()) * MILLI))
-                } else {
-                    Nanos(self.export.0.saturating_sub(u64::from(before) * MILLI))
-                }
+                let after = at_ms.wrapping_sub(now) as i32;
+                Nanos(self.export.0.saturating_add_signed(i64::from(after) * MILLI))
             }
-            (None, Some(init)) => Nanos(init.0.saturating_add(u64::from(at_ms) * MILLI)),
+            (None, Some(init)) => Nanos(init.0.saturating_add(u64::from(at_ms) * MILLI as u64)),
             (None, None) => self.export,
         }
     }
@@ -143,7 +138,7 @@ mod tests {
         };
         assert_eq!(about.uptime(9_000), Nanos::new(1_699_999_999, 0));
         assert_eq!(about.uptime(12_000), Nanos::new(1_700_000_002, 0));
-        assert_eq!(about.uptime(u32::MAX - 4_999 + 0), Nanos::new(1_699_999_985, 0));
+        assert_eq!(about.uptime(u32::MAX - 4_999), Nanos::new(1_699_999_985, 0));
         let about = About { uptime_ms: None, ..about };
         assert_eq!(about.uptime(9_000), about.export);
         let about = About { init: Some(Nanos::new(1_600_000_000, 0)), ..about };

@@ -4,7 +4,7 @@
 //! milliseconds with a fraction; addresses, MACs and octets are texts. Every element asked for is there. Each line,
 //! newline included, is a message of its own, so that a receiver can frame them as it needs.
 
-use super::print::Printer;
+use super::print::{Printer, escape};
 use super::{Counters, Encode, Error, Format, Messages, Options};
 use crate::fill::{self, Env};
 use crate::meter::View;
@@ -83,29 +83,6 @@ impl Encode for Json {
     fn counters(&self) -> Counters {
         self.counters
     }
-}
-
-/// Appends a text as the inside of a JSON string.
-fn escape(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        match special.first() {
-            Some(b'\n') => out.extend_from_slice(b"\\n"),
-            Some(b'\r') => out.extend_from_slice(b"\\r"),
-            Some(b'\t') => out.extend_from_slice(b"\\t"),
-            Some(&control @ 0..0x20) => {
-                let digits = b"0123456789abcdef";
-                let (high, low) = (digits[usize::from(control >> 4)], digits[usize::from(control & 15)]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-            Some(&other) => out.extend_from_slice(&[b'\\', other]),
-            None => {}
-        }
-        rest = special.get(1..).unwrap_or(&[]);
-    }
-    out.extend_from_slice(rest);
 }
 
 /// JSON lines.

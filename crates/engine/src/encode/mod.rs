@@ -11,7 +11,7 @@ mod json;
 mod netflow5;
 mod netflow9;
 mod options;
-mod print;
+pub(crate) mod print;
 mod program;
 #[cfg(test)]
 mod reader;

@@ -54,7 +54,7 @@ impl Printer {
 }
 
 #[inline]
-fn number(n: u64, out: &mut Vec<u8>) {
+pub(crate) fn number(n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
@@ -73,7 +73,7 @@ fn latency(micros: u32, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+pub(crate) fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
     let mut text = [0u8; 16];
     let mut at = 0;
     for octet in octets {
@@ -107,11 +107,11 @@ const DECIMAL: [([u8; 4], u8); 256] = {
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[inline]
-fn hex(octet: u8, out: &mut Vec<u8>) {
+pub(crate) fn hex(octet: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]);
 }
 
-fn mac(octets: [u8; 6], out: &mut Vec<u8>) {
+pub(crate) fn mac(octets: [u8; 6], out: &mut Vec<u8>) {
     let mut text = [b':'; 17];
     for (place, octet) in text.chunks_mut(3).zip(octets) {
         place[0] = DIGITS[usize::from(octet >> 4)];
@@ -122,7 +122,7 @@ fn mac(octets: [u8; 6], out: &mut Vec<u8>) {
 
 /// As RFC 5952 has it: the longest run of two or more zero groups, the first of equals, is `::`; an IPv4-mapped address
 /// ends in dotted decimals.
-fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
+pub(crate) fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
     if let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = octets {
         out.extend_from_slice(b"::ffff:");
         return ipv4([a, b, c, d], out);
@@ -154,6 +154,29 @@ fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
         let zeros = (group | 1).leading_zeros() as usize / 4;
         out.extend_from_slice(all.get(zeros..).unwrap_or(&all));
     }
+}
+
+/// Appends a text as the inside of a JSON string.
+pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        match special.first() {
+            Some(b'\n') => out.extend_from_slice(b"\\n"),
+            Some(b'\r') => out.extend_from_slice(b"\\r"),
+            Some(b'\t') => out.extend_from_slice(b"\\t"),
+            Some(&control @ 0..0x20) => {
+                let digits = b"0123456789abcdef";
+                let (high, low) = (digits[usize::from(control >> 4)], digits[usize::from(control & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+            Some(&other) => out.extend_from_slice(&[b'\\', other]),
+            None => {}
+        }
+        rest = special.get(1..).unwrap_or(&[]);
+    }
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]

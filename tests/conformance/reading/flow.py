@@ -40,7 +40,8 @@ class Flow:
             elif isinstance(value, dict):
                 value = json.dumps(value, separators=(",", ":"))
             found[name] = value
-        found.setdefault("EXPORTER_IPV4_ADDRESS", self.exporter)
+        four = self.exporter and ":" not in self.exporter
+        found.setdefault("EXPORTER_IPV4_ADDRESS" if four else "EXPORTER_IPV6_ADDRESS", self.exporter)
         return found
 
     def instant(self, uptime):

@@ -16,6 +16,7 @@ from . import frame
 from .flow import Flow
 
 ETHERNET, IPV4, IPV6 = 1, 11, 12
+INTERNAL = 0x3FFFFFFF  # to or from the agent itself
 
 
 class Cut(Exception):
@@ -91,7 +92,7 @@ def interface(words, expanded):
     else:
         value = words.word()
         form, value = value >> 30, value & 0x3FFFFFFF
-    return value if form == 0 else 0
+    return value if form == 0 and value != INTERNAL else 0
 
 
 def header(words):

@@ -16,7 +16,7 @@ ALIASES = {
     "flow_records": None, "engine_type": (0, 38), "engine_id": (0, 39),
     "output_snmp": (0, 14), "input_snmp": (0, 10), "src_mask": (0, 9), "dst_mask": (0, 13),
     "bgp_ipv4_next_hop": (0, 18), "conn_id": (0, 148), "fw_event": (0, 233),
-    "fw_ext_event": (0, 33002), "ingress_acl_id": (0, 33000), "egress_acl_id": (0, 33001),
+    "if_name": (0, 82), "if_desc": (0, 83), "fw_ext_event": (0, 33002), "ingress_acl_id": (0, 33000), "egress_acl_id": (0, 33001),
     "username": (0, 40000), "xlate_src_addr_ipv4": (0, 225), "xlate_dst_addr_ipv4": (0, 226),
     "xlate_src_port": (0, 227), "xlate_dst_port": (0, 228), "event_time_msec": (0, 323),
     "flow_start_msec": (0, 152), "flow_end_reason": (0, 136), "forwarding_status": (0, 89),
@@ -27,7 +27,7 @@ ALIASES = {
     "reverseInitialTCPFlags": (6871, 16398), "reverseUnionTCPFlags": (6871, 16399),
     "flowAttributes": (6871, 40), "nprobe_proto": (elements.NTOP, 118),
     "nprobe_proto_name": (elements.NTOP, 119), "layer2SegmentId": (0, 351),
-    "netscalerTransactionId": (5951, 129), "netscalerConnectionId": (5951, 132),
+    "netscalerTransactionId": (5951, 129), "sampling_interval": None, "sampling_algorithm": None,
 }
 
 
@@ -42,14 +42,17 @@ def read(path):
     records = [record(event.get("netflow", {})) for event in events]
     # A single event of many is sometimes their last: what it says, some record must say.
     records += [record(fields) for n, fields in by_index.items() if not complete or n >= len(events)]
-    flows = [r for r in records if is_flow(r)]
+    scoped = [any("scope" in name for name in event.get("netflow", {})) for event in events]
+    scoped += [any("scope" in name for name in fields)
+               for n, fields in by_index.items() if not complete or n >= len(events)]
+    flows = [r for r, scope in zip(records, scoped) if is_flow(r) and not scope]
     boot = next((r[0, 160] for r in records if (0, 160) in r), None)
     for event, one in zip(events, records):
         uptimes(event.get("netflow", {}), one, boot)
     if complete:
         return Expectation("logstash", flows)
-    options = [r for r in records if r and not is_flow(r)]
-    return Expectation("logstash", [r for r in flows if r], complete=False,
+    options = len(flows) < len(records)
+    return Expectation("logstash", [r for r in flows if r], complete=False, overlapping=True,
                        count=total if total and not options else None)
 
 
@@ -81,6 +84,8 @@ def translate(key, name, value):
     if key == (0, 95):
         return application(value)
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
+        if elements.type_of(key) == "dateTimeMicroseconds" and len(value) <= 24:
+            return None  # cut to milliseconds
         return in_units(key, moment(value))
     if name.endswith("acl_id"):
         return value.replace("-", "")

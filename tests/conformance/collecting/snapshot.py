@@ -48,7 +48,7 @@ def fixed(kind, header, row):
 def flowset(header, each, templates):
     (kind, body), = each["body"].items() if isinstance(each["body"], dict) else (("", {}),)
     if kind in ("Template", "Templates"):
-        for one in body.get("templates", [body]):
+        for one in body if isinstance(body, list) else body.get("templates", [body]):
             templates[one["template_id"]] = [
                 (one_field.get("enterprise_number", 0), one_field["field_type_number"])
                 for one_field in one["fields"]

@@ -56,8 +56,10 @@ def field(name, text, pairs, sflow):
     if sflow and name in ("vlan_dst", "out_dst_mac", "in_snmp", "out_snmp", "protocol", "in_total_packets"):
         if name == "out_dst_mac":
             return (0, 80), value
-        if name in ("in_total_packets", "protocol") or value == 4294967295:
+        if name in ("in_total_packets", "protocol", "in_snmp", "out_snmp") or value == 4294967295:
             return None, None
+    if sflow and name in ("datalink_frame_type", "fragment_flags", "fragment_offset", "sampling_interval"):
+        return None, None
     if sflow and name == "l2_bytes":
         return (0, 1), value
     opaque = re.fullmatch(r"type_(\d+)_(rev_)?(\d+)", name)

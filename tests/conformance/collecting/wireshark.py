@@ -18,6 +18,7 @@ from . import datagrams, elements
 from .expectation import Expectation, is_flow
 
 START, END = (-1, 1), (-1, 2)  # whichever element the record has for it
+RATE = (-1, 3)  # sFlow's, which comes with every sample
 
 FIELDS = {
     "srcaddr": (0, 8), "dstaddr": (0, 12), "srcaddrv6": (0, 27), "dstaddrv6": (0, 28),
@@ -31,15 +32,14 @@ FIELDS = {
     "ip_version": (0, 60), "ingress_vrfid": (0, 234), "egress_vrfid": (0, 235),
     "ipv6flowlabel": (0, 31), "ttl_min": (0, 52), "ttl_max": (0, 53), "length_min": (0, 25),
     "length_max": (0, 26), "sampler_id": (0, 48), "selector_id": (0, 302),
-    "sampling_interval": (0, 34), "sampling_algorithm": (0, 35), "flow_id": (0, 148),
+    "sampling_algorithm": (0, 35), "flow_id": (0, 148),
     "firewall_event": (0, 233), "responder_octets": (0, 232), "initiator_octets": (0, 231),
     "responder_packets": (0, 299), "initiator_packets": (0, 298), "permanent_octets": (0, 85),
     "permanent_packets": (0, 86), "post_natsource_ipv4_address": (0, 225),
     "post_natdestination_ipv4_address": (0, 226), "post_naptsource_transport_port": (0, 227),
     "post_naptdestination_transport_port": (0, 228), "flow_end_reason": (0, 136),
     "toplabeladdr": (0, 47), "toplabeladdr_v6": (0, 140), "toplabeltype": (0, 46),
-    "mpls_top_label_prefix_length": (0, 91), "icmp_ipv6_type": (0, 178),
-    "icmp_ipv6_code": (0, 179), "icmp_type_code_ipv4": (0, 32), "dot1q_vlan_id": (0, 243),
+    "mpls_top_label_prefix_length": (0, 91), "icmp_type_code_ipv4": (0, 32), "dot1q_vlan_id": (0, 243),
     "dot1q_customer_vlan_id": (0, 245), "frag_ident": (0, 54), "ip_dscp": (0, 195),
     "delta_octets_squared": (0, 198), "ethernet_type": (0, 256), "sta_mac_address": (0, 365),
     "sta_ipv4_address": (0, 366), "wlan_ssid": (0, 147), "wtp_mac_address": (0, 367),
@@ -47,7 +47,6 @@ FIELDS = {
     "peer_srcas": (0, 129), "peer_dstas": (0, 128), "if_name": (0, 82), "if_descr": (0, 83),
     "pie.ntop.l7_proto": (elements.NTOP, 118),
 }
-SKIP = {"sampling_interval"}  # 1 after scaling, by contract
 
 
 def read(paths):
@@ -111,8 +110,7 @@ SAMPLE = {
     "tcp.dstport": (0, 11), "tcp.flags": (0, 6), "udp.srcport": (0, 7), "udp.dstport": (0, 11),
     "sflow_245.header.frame_length": (0, 1), "sflow_245.vlan.out": (0, 59),
     "sflow.flow_sample.input_interface": (0, 10), "sflow.flow_sample.output_interface": (0, 14),
-    "sflow.flow_sample.input_interface_value": (0, 10),
-    "sflow.flow_sample.output_interface_value": (0, 14), "sflow_245.nexthop.ipv4": (0, 15),
+    "sflow.flow_sample.sampling_rate": RATE, "sflow_245.nexthop.ipv4": (0, 15),
 }
 INTERFACES = ((0, 10), (0, 14))
 LARGEST = 0x3FFFFFFF  # that value, and what has a bit above it, is no index
@@ -120,7 +118,14 @@ LARGEST = 0x3FFFFFFF  # that value, and what has a bit above it, is no index
 
 def sample(pairs, head):
     """One flow sample: of the sampled frame the outermost header of each kind."""
-    found = {(0, 130 if head["sflow_245.agenttype"] == "1" else 131): head["sflow_245.agent"]}
+    agent = head.get("sflow_245.agent")
+    found = {(0, 130): agent} if agent else {(0, 131): head["sflow_245.agent.v6"]} \
+        if "sflow_245.agent.v6" in head else {}
+    own = dict(pairs)
+    for key, form in (((0, 10), "input_interface_"), ((0, 14), "output_interface.")):
+        prefix = "sflow.flow_sample." + form
+        if own.get(prefix + "format") == "0":  # the expanded form
+            found[key] = number(own[prefix[:-1] + "_value"])
     for name, value in walk(pairs):
         key = SAMPLE.get(name)
         if key is None or not isinstance(value, str):
@@ -134,6 +139,14 @@ def sample(pairs, head):
     if (0, 6) in found:
         found[0, 6] &= 0xFF
     return found
+
+
+def scaled(records):
+    """What sFlow's records come to when each is multiplied by its own rate."""
+    return Expectation("tshark, scaled", [
+        {**{k: v for k, v in r.items() if k != RATE}, (0, 1): r.get((0, 1), 0) * r[RATE], (0, 2): r[RATE]}
+        for r in records
+    ], complete=False)
 
 
 def walk(pairs):
@@ -150,7 +163,7 @@ def record(pairs, head):
         if not isinstance(value, str) or not value:
             continue
         key = FIELDS.get(name)
-        if key and name not in SKIP:
+        if key:
             found.setdefault(key, number(value))
         elif name in ("timestart", "timeend"):
             moment = uptime(value, head)
@@ -158,6 +171,9 @@ def record(pairs, head):
                 found.setdefault(START if name == "timestart" else END, moment)
         elif name in ("abstimestart", "abstimeend"):
             found.setdefault(START if name == "abstimestart" else END, clock(value))
+    for key in (START, END):
+        if found.get(key) == 0:
+            del found[key]  # an uptime of 0 is shown as no time
     return found
 
 

@@ -12,7 +12,7 @@ import struct
 
 from .flow import Flow
 
-SIZES = {1: (16, 52), 5: (24, 48), 7: (24, 52)}
+SIZES = {1: (16, 48), 5: (24, 48), 7: (24, 52)}
 
 
 def read(data, exporter):

@@ -118,7 +118,7 @@ def digits(value):
 def same(key, expected, got):
     """Whether the collector's value is what another program expects."""
     kind = type_of(key)
-    if kind == "octetArray" and (isinstance(expected, int) or not is_hex(expected)):
+    if kind == "octetArray" and (isinstance(expected, int) or text_address(expected) or not is_hex(expected)):
         return octets_same(expected, digits(got))
     one, two = canonical(kind, expected), canonical(kind, got)
     if one == two:

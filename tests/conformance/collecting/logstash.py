@@ -45,7 +45,7 @@ def read(path):
     scoped = [any("scope" in name for name in event.get("netflow", {})) for event in events]
     scoped += [any("scope" in name for name in fields)
                for n, fields in by_index.items() if not complete or n >= len(events)]
-    flows = [r for r, scope in zip(records, scoped) if is_flow(r) and not scope]
+    flows = [r for r, scope in zip(records, scoped) if r and is_flow(r) and not scope]
     boot = next((r[0, 160] for r in records if (0, 160) in r), None)
     for event, one in zip(events, records):
         uptimes(event.get("netflow", {}), one, boot)

@@ -40,6 +40,10 @@ class Flow:
             elif isinstance(value, dict):
                 value = json.dumps(value, separators=(",", ":"))
             found[name] = value
+        for delta, key in (((0, 158), (0, 22)), ((0, 159), (0, 21))):
+            before = self.first(delta)  # microseconds before the export time
+            if isinstance(before, int):
+                found.setdefault(elements.label(key), self.export - -(-before // 1_000_000))
         four = self.exporter and ":" not in self.exporter
         found.setdefault("EXPORTER_IPV4_ADDRESS" if four else "EXPORTER_IPV6_ADDRESS", self.exporter)
         return found

@@ -13,8 +13,6 @@ from .flow import Flow
 
 # Scope field types of RFC 3954 section 6.1, which are not elements.
 SCOPES = {1: "system", 2: "interface", 3: "linecard", 4: "cache", 5: "template"}
-# v9 sends these as text with a length byte, though the template gives a length of 65535.
-WITHDRAWN = 0
 
 
 class Template:

@@ -1,0 +1,1 @@
+"""What the collector's output is compared with, one module an idea."""

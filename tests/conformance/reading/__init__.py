@@ -1,0 +1,1 @@
+"""A slow second reading of NetFlow, IPFIX and sFlow, from the standards alone."""

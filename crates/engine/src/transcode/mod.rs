@@ -16,11 +16,13 @@ use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
 mod json;
+mod output;
 mod plan;
 mod text;
 mod tlv;
 
 pub use json::Json;
+pub use output::{Batching, JsonBatches, Lines, TlvBatches, Transcode};
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
 

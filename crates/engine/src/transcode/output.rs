@@ -1,0 +1,472 @@
+//! Transcoders: one an output, from sets of records to finished messages.
+
+use flowsonde_wire::Nanos;
+
+use super::{Emit, Home, Json, Plan, Program, Programs, Tlv, json, tlv};
+use crate::decode::layout::Spans;
+use crate::decode::records::{Set, Taken};
+use crate::encode::Messages;
+
+/// An output of collected records at work.
+pub trait Transcode: Send {
+    /// Takes the records of a set. Whole messages are appended to `out` as they fill.
+    fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken;
+
+    /// Called now and then with the time: what waited too long is finished.
+    fn tick(&mut self, now: Nanos, out: &mut Messages);
+
+    /// Finishes what has begun.
+    fn flush(&mut self, out: &mut Messages);
+
+    /// Records in messages that are not finished.
+    fn pending(&self) -> u64;
+}
+
+/// JSON lines: a record a line and message.
+#[derive(Debug)]
+pub struct Lines {
+    plan: Plan,
+    home: Home,
+    programs: Programs<json::Key>,
+    spans: Spans,
+}
+
+impl Lines {
+    /// Tells what `plan` says.
+    pub fn new(plan: Plan, home: Home) -> Lines {
+        Lines { plan, home, programs: Programs::default(), spans: Spans::default() }
+    }
+}
+
+impl Transcode for Lines {
+    fn flows(&mut self, set: &Set<'_>, _: Nanos, out: &mut Messages) -> Taken {
+        let plan = &self.plan;
+        let program = self.programs.of(set.layout, |layout| {
+            Program::new(&plan.columns(layout), |column, first| Json::key(column, first, false))
+        });
+        program.run(set, &self.home, &mut self.spans, &mut Line(out))
+    }
+
+    fn tick(&mut self, _: Nanos, _: &mut Messages) {}
+
+    fn flush(&mut self, _: &mut Messages) {}
+
+    fn pending(&self) -> u64 {
+        0
+    }
+}
+
+/// Ends every record with a newline, as a message of its own.
+struct Line<'a>(&'a mut Messages);
+
+macro_rules! forward {
+    ($inner:ident: $($method:ident($value:ty)),+) => {
+        $(#[inline]
+        fn $method(&mut self, key: &Self::Key, value: $value) {
+            self.$inner().$method(key, value);
+        })+
+    };
+}
+
+macro_rules! forward_all {
+    ($inner:ident) => {
+        forward!($inner: number(u64), signed(i64), float(f64), boolean(bool), time(Nanos), ipv4([u8; 4]), ipv6([u8; 16]),
+            mac([u8; 6]), text(&[u8]), octets(&[u8]));
+    };
+}
+
+impl Line<'_> {
+    #[inline(always)]
+    fn json(&mut self) -> Json<'_> {
+        Json { out: self.0.buffer() }
+    }
+}
+
+impl Emit for Line<'_> {
+    type Key = json::Key;
+
+    #[inline]
+    fn begin(&mut self) {}
+
+    #[inline]
+    fn end(&mut self) {
+        self.0.buffer().extend_from_slice(b"}\n");
+        self.0.finish(1);
+    }
+
+    forward_all!(json);
+}
+
+/// How records are put together in one message for ZeroMQ.
+#[derive(Clone, Copy, Debug)]
+pub struct Batching {
+    /// Most records; ntopng counts at most 255.
+    pub records: u32,
+    /// Most bytes.
+    pub bytes: usize,
+    /// Nanoseconds after which a message goes out that is not full.
+    pub wait: u64,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        // 32,768 bytes is the most ntopng 4 takes.
+        Batching { records: 64, bytes: 32_768 - 64, wait: 1_000_000_000 }
+    }
+}
+
+/// A message under way.
+#[derive(Debug)]
+struct Batch {
+    limits: Batching,
+    frame: Frame,
+    bytes: Vec<u8>,
+    records: u32,
+    since: Nanos,
+    /// Where the record under way begins.
+    start: usize,
+}
+
+/// What stands around and between the records of a message.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    before: &'static [u8],
+    between: &'static [u8],
+    after: &'static [u8],
+    /// Behind each record.
+    close: &'static [u8],
+}
+
+const TLV: Frame = Frame { before: &Tlv::BEGIN, between: b"", after: b"", close: b"\x01" };
+const JSON: Frame = Frame { before: b"[", between: b",", after: b"]", close: b"}" };
+
+impl Batch {
+    fn new(limits: Batching, frame: Frame) -> Batch {
+        Batch { limits, frame, bytes: frame.before.to_vec(), records: 0, since: Nanos(0), start: 0 }
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        if self.records > 0 {
+            self.bytes.extend_from_slice(self.frame.between);
+        }
+        self.start = self.bytes.len();
+    }
+
+    /// A record is whole: when it does not fit, those before it go first.
+    #[inline]
+    fn end(&mut self, out: &mut Messages) {
+        self.bytes.extend_from_slice(self.frame.close);
+        self.records += 1;
+        if self.bytes.len() + self.frame.after.len() > self.limits.bytes && self.records > 1 {
+            self.overflow(out);
+        }
+        if self.records >= self.limits.records {
+            self.send(out);
+        }
+    }
+
+    #[cold]
+    fn overflow(&mut self, out: &mut Messages) {
+        let last = self.bytes.split_off(self.start);
+        self.bytes.truncate(self.start - self.frame.between.len());
+        self.records -= 1;
+        self.send(out);
+        self.bytes.extend_from_slice(&last);
+        self.records = 1;
+    }
+
+    fn send(&mut self, out: &mut Messages) {
+        if self.records == 0 {
+            return;
+        }
+        self.bytes.extend_from_slice(self.frame.after);
+        out.buffer().extend_from_slice(&self.bytes);
+        out.finish(self.records);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(self.frame.before);
+        self.records = 0;
+    }
+
+    fn tick(&mut self, now: Nanos, out: &mut Messages) {
+        if self.records > 0 && now.since(self.since) >= self.limits.wait {
+            self.send(out);
+        }
+    }
+}
+
+/// Records in messages for ZeroMQ, in a format.
+#[derive(Debug)]
+struct Batches<K> {
+    plan: Plan,
+    home: Home,
+    /// Names instead of numbers (`--json-labels`).
+    labels: bool,
+    programs: Programs<K>,
+    spans: Spans,
+    batch: Batch,
+}
+
+impl<K> Batches<K> {
+    fn new(plan: Plan, home: Home, labels: bool, limits: Batching, frame: Frame) -> Self {
+        let batch = Batch::new(limits, frame);
+        Batches { plan, home, labels, programs: Programs::default(), spans: Spans::default(), batch }
+    }
+
+    fn mark(&mut self, now: Nanos) {
+        if self.batch.records == 0 {
+            self.batch.since = now;
+        }
+    }
+}
+
+/// A batch and where its messages go.
+struct Filling<'a> {
+    batch: &'a mut Batch,
+    out: &'a mut Messages,
+}
+
+impl Filling<'_> {
+    #[inline(always)]
+    fn tlv(&mut self) -> Tlv<'_> {
+        Tlv { out: &mut self.batch.bytes }
+    }
+
+    #[inline(always)]
+    fn json(&mut self) -> Json<'_> {
+        Json { out: &mut self.batch.bytes }
+    }
+}
+
+/// TLV for ntopng.
+struct FillTlv<'a>(Filling<'a>);
+
+impl FillTlv<'_> {
+    #[inline(always)]
+    fn tlv(&mut self) -> Tlv<'_> {
+        self.0.tlv()
+    }
+}
+
+impl Emit for FillTlv<'_> {
+    type Key = tlv::Key;
+
+    #[inline]
+    fn begin(&mut self) {
+        self.0.batch.begin();
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        self.0.batch.end(self.0.out);
+    }
+
+    forward_all!(tlv);
+}
+
+/// JSON for ntopng.
+struct FillJson<'a>(Filling<'a>);
+
+impl FillJson<'_> {
+    #[inline(always)]
+    fn json(&mut self) -> Json<'_> {
+        self.0.json()
+    }
+}
+
+impl Emit for FillJson<'_> {
+    type Key = json::Key;
+
+    #[inline]
+    fn begin(&mut self) {
+        self.0.batch.begin();
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        self.0.batch.end(self.0.out);
+    }
+
+    forward_all!(json);
+}
+
+/// Flows as TLV, in messages for ZeroMQ.
+#[derive(Debug)]
+pub struct TlvBatches(Batches<tlv::Key>);
+
+impl TlvBatches {
+    /// Tells what `plan` says; keys are numbers, or names with `labels`.
+    pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> TlvBatches {
+        TlvBatches(Batches::new(plan, home, labels, limits, TLV))
+    }
+}
+
+/// Flows as arrays of JSON objects, in messages for ZeroMQ.
+#[derive(Debug)]
+pub struct JsonBatches(Batches<json::Key>);
+
+impl JsonBatches {
+    /// Tells what `plan` says; keys are numbers, or names with `labels`.
+    pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> JsonBatches {
+        JsonBatches(Batches::new(plan, home, labels, limits, JSON))
+    }
+}
+
+macro_rules! batches {
+    ($name:ident, $fill:ident, $key:expr) => {
+        impl Transcode for $name {
+            fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
+                self.0.mark(now);
+                let Batches { plan, home, labels, programs, spans, batch } = &mut self.0;
+                let program = programs.of(set.layout, |layout| {
+                    let key: fn(&super::Column, bool, bool) -> _ = $key;
+                    Program::new(&plan.columns(layout), |column, first| key(column, first, *labels))
+                });
+                program.run(set, home, spans, &mut $fill(Filling { batch, out }))
+            }
+
+            fn tick(&mut self, now: Nanos, out: &mut Messages) {
+                self.0.batch.tick(now, out);
+            }
+
+            fn flush(&mut self, out: &mut Messages) {
+                self.0.batch.send(out);
+            }
+
+            fn pending(&self) -> u64 {
+                self.0.batch.records.into()
+            }
+        }
+    };
+}
+
+batches!(TlvBatches, FillTlv, |column, _, labels| Tlv::key(column, labels));
+batches!(JsonBatches, FillJson, |column, first, labels| Json::key(column, first, !labels));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::records::{About, Version};
+    use crate::decode::sampling::Samplers;
+    use crate::decode::templates::Layouts;
+    use flowsonde_wire::export::Transport;
+    use flowsonde_wire::export::ipfix::{Specifier, VARIABLE};
+
+    const FIELDS: [(u32, u16, u16); 12] = [
+        (0, 8, 4),
+        (0, 12, 4),
+        (0, 7, 2),
+        (0, 11, 2),
+        (0, 4, 1),
+        (0, 2, 4),
+        (0, 1, 4),
+        (0, 22, 4),
+        (0, 21, 4),
+        (0, 82, VARIABLE),
+        (99, 5, 2),
+        (29305, 1, 4),
+    ];
+
+    fn record() -> Vec<u8> {
+        let mut bytes = vec![10, 0, 0, 1, 10, 0, 0, 2, 0xc3, 0x50, 0, 53, 17];
+        bytes.extend(5u32.to_be_bytes());
+        bytes.extend(700u32.to_be_bytes());
+        bytes.extend(9_000u32.to_be_bytes());
+        bytes.extend(9_500u32.to_be_bytes());
+        bytes.extend([4, b'e', b'"', b'h', b'0', 0xab, 0xcd]);
+        bytes.extend(80u32.to_be_bytes());
+        bytes
+    }
+
+    fn about() -> About {
+        About {
+            exporter: [192, 0, 2, 1].into(),
+            port: 2055,
+            transport: Transport::Udp,
+            version: Version::V9,
+            domain: 7,
+            engine: (0, 7),
+            export: Nanos::new(1_700_000_010, 0),
+            uptime_ms: Some(10_000),
+            init: None,
+            arrival: Nanos::new(1_700_000_010, 0),
+        }
+    }
+
+    fn run(transcoder: &mut dyn Transcode, count: usize) -> Messages {
+        let specifiers = FIELDS.map(|(pen, id, length)| Specifier { pen, id, length });
+        let layout = Layouts::default().of(&specifiers, 0).unwrap().unwrap();
+        let mut bytes = record().repeat(count);
+        bytes.extend([0, 0]);
+        let mut samplers = Samplers::default();
+        samplers.header(10);
+        let mut out = Messages::default();
+        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers };
+        let taken = transcoder.flows(&set, Nanos(5), &mut out);
+        assert_eq!((taken.records as usize, taken.rest), (count, 2));
+        transcoder.flush(&mut out);
+        assert_eq!((out.records(), transcoder.pending()), (count as u64, 0));
+        out
+    }
+
+    #[test]
+    fn everything_is_told_by_name_and_scaled_once() {
+        let out = run(&mut Lines::new(Plan::Everything, Home { address: [127, 0, 0, 1] }), 2);
+        let line = r#"{"IPV4_SRC_ADDR":"10.0.0.1","IPV4_DST_ADDR":"10.0.0.2","L4_SRC_PORT":50000,"L4_DST_PORT":53,"PROTOCOL":17,"IN_PKTS":50,"IN_BYTES":7000,"FIRST_SWITCHED":1700000009,"LAST_SWITCHED":1700000009,"INTERFACE_NAME":"e\"h0","99.5":"abcd","OUT_BYTES":800}"#;
+        assert_eq!(String::from_utf8_lossy(out.bytes()), format!("{line}\n{line}\n"));
+    }
+
+    #[test]
+    fn a_template_is_told_whole_whatever_comes() {
+        let template = flowsonde_elements::Template::parse(
+            "%IPV4_SRC_ADDR %IPV6_SRC_ADDR %FLOW_START_MILLISECONDS %IP_PROTOCOL_VERSION %EXPORTER_IPV4_ADDRESS %OUT_BYTES %OUT_PKTS %SRC_AS %APPL_LATENCY_MS %DNS_QUERY %SAMPLING_INTERVAL",
+            flowsonde_elements::Mode::Probe,
+        )
+        .unwrap();
+        let out = run(&mut Lines::new(Plan::Template(template), Home { address: [127, 0, 0, 1] }), 1);
+        assert_eq!(
+            String::from_utf8_lossy(out.bytes()),
+            concat!(
+                r#"{"IPV4_SRC_ADDR":"10.0.0.1","IPV6_SRC_ADDR":"::","FLOW_START_MILLISECONDS":1700000009000,"#,
+                r#""IP_PROTOCOL_VERSION":4,"EXPORTER_IPV4_ADDRESS":"192.0.2.1","OUT_BYTES":800,"OUT_PKTS":0,"SRC_AS":0,"#,
+                r#""APPL_LATENCY_MS":0.0,"DNS_QUERY":"","SAMPLING_INTERVAL":1}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn batches_keep_their_bounds() {
+        let limits = Batching { records: 10, bytes: 1000, wait: 1 };
+        for labels in [false, true] {
+            let home = Home { address: [127, 0, 0, 1] };
+            let mut tlv = TlvBatches::new(Plan::Ntopng, home, labels, limits);
+            let mut json = JsonBatches::new(Plan::Ntopng, home, labels, limits);
+            for transcoder in [&mut tlv as &mut dyn Transcode, &mut json] {
+                let out = run(transcoder, 23);
+                assert!(out.iter().all(|(message, records)| message.len() <= 1000 && (1..=10).contains(&records)));
+            }
+        }
+    }
+
+    #[test]
+    fn json_for_ntopng_is_an_array_by_number() {
+        let limits = Batching { records: 2, ..Batching::default() };
+        let out = run(&mut JsonBatches::new(Plan::Ntopng, Home { address: [127, 0, 0, 1] }, false, limits), 3);
+        let messages: Vec<_> = out.iter().map(|(message, _)| String::from_utf8_lossy(message).into_owned()).collect();
+        let object = r#"{"8":"10.0.0.1","12":"10.0.0.2","7":50000,"11":53,"4":17,"2":50,"1":7000,"22":1700000009,"21":1700000009,"82":"e\"h0","99.5":"abcd","23":800,"60":4,"24":0,"130":"192.0.2.1"}"#;
+        assert_eq!(messages, [format!("[{object},{object}]"), format!("[{object}]")]);
+    }
+
+    #[test]
+    fn tlv_for_ntopng_reads_back() {
+        let out =
+            run(&mut TlvBatches::new(Plan::Ntopng, Home { address: [127, 0, 0, 1] }, false, Batching::default()), 1);
+        let (message, _) = out.iter().next().unwrap();
+        let begin =
+            [&[1, 1, 0x2b, 8, 0, 8][..], b"10.0.0.1", &[0x2b, 12, 0, 8], b"10.0.0.2", &[0x23, 7, 0xc3, 0x50]].concat();
+        assert!(message.starts_with(&begin), "{message:02x?}");
+        let end = [&[0x22, 60, 4, 0x22, 24, 0, 0x2b, 130, 0, 9][..], b"192.0.2.1", &[1]].concat();
+        assert!(message.ends_with(&end), "{message:02x?}");
+    }
+}

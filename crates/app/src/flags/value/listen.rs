@@ -1,0 +1,113 @@
+//! Where exporters send to: `[udp|tcp|sctp://][ip:]port`, or `any` of a capture.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::number::number;
+use crate::stop::Stop;
+
+const REMEDY: &str = "give [udp://|tcp://|sctp://][ip:]port, or any with a capture";
+
+/// What `-3` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Any port of a capture.
+    Any,
+    /// A port of this host, or of a capture.
+    Port {
+        /// What is spoken there.
+        transport: Speaks,
+        /// The address; none is all.
+        address: Option<IpAddr>,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// How exporters reach a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// Messages on a connection of several streams.
+    Sctp,
+}
+
+impl Listen {
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<Listen, Stop> {
+        if text == "any" {
+            return Ok(Listen::Any);
+        }
+        let (transport, rest) = match text.split_once("://") {
+            None => (Speaks::Udp, text),
+            Some(("udp", rest)) => (Speaks::Udp, rest),
+            Some(("tcp", rest)) => (Speaks::Tcp, rest),
+            Some(("sctp", rest)) => (Speaks::Sctp, rest),
+            Some(("dtls", _)) => {
+                return Err("DTLS is not supported; let the exporter send over TCP through a TLS tunnel".into());
+            }
+            Some((other @ ("tls" | "zmq"), _)) => {
+                return Err(Stop::Usage(format!("{other} is not supported by this version; {REMEDY}")));
+            }
+            Some((other, _)) => return Err(Stop::Usage(format!("'{other}' is no transport; {REMEDY}"))),
+        };
+        let (address, port) = match rest.rsplit_once(':') {
+            None => (None, rest),
+            Some((address, port)) => {
+                let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+                let parsed = bare.parse().map_err(|_| Stop::Usage(format!("'{address}' is no IP address; {REMEDY}")))?;
+                (Some(parsed), port)
+            }
+        };
+        if port.ends_with('c') {
+            return Err("collected flows are not merged by this version; leave out the c behind the port".into());
+        }
+        let port = number(port, "a port", 1..=u16::MAX)
+            .map_err(|_| Stop::Usage(format!("'{port}' is no port of 1 to 65535; {REMEDY}")))?;
+        Ok(Listen::Port { transport, address, port })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Listen::Port { transport, address, port } = self else { return f.write_str("any") };
+        let transport = match transport {
+            Speaks::Udp => "udp",
+            Speaks::Tcp => "tcp",
+            Speaks::Sctp => "sctp",
+        };
+        match address {
+            None => write!(f, "{transport}://{port}"),
+            Some(IpAddr::V6(address)) => write!(f, "{transport}://[{address}]:{port}"),
+            Some(address) => write!(f, "{transport}://{address}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_users_write_them() {
+        for (text, shown) in [
+            ("2055", "udp://2055"),
+            ("udp://192.0.2.1:2055", "udp://192.0.2.1:2055"),
+            ("tcp://[::1]:4739", "tcp://[::1]:4739"),
+            ("::1:4739", "udp://[::1]:4739"),
+            ("sctp://4739", "sctp://4739"),
+            ("any", "any"),
+        ] {
+            assert_eq!(Listen::parse(text).unwrap().to_string(), shown);
+        }
+        for (text, part) in
+            [("dtls://1", "TLS tunnel"), ("2055c", "leave out the c"), ("0", "no port"), ("a:1", "no IP address")]
+        {
+            let error = Listen::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

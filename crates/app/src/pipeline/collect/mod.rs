@@ -1,0 +1,272 @@
+//! The collector at work: exporters' messages in, records out.
+//!
+//! ```text
+//! captures, one port:  one thread   source -> desk -> outputs
+//! several ports:       one each     source -> desk --queue--> outputs     one thread for all outputs
+//! ```
+//!
+//! A desk is everything from message to finished output message: a [`Collector`] and a transcoder an output. Exporters
+//! stay with one desk, as their templates and sequence numbers do.
+
+mod books;
+mod desk;
+mod ntopng;
+mod outputs;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flowsonde_engine::encode::Messages;
+use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
+use flowsonde_io::source::{Input, Poll};
+use flowsonde_wire::Nanos;
+use flowsonde_wire::export::Transport;
+
+use super::live::now;
+use super::{Signal, inputs};
+use crate::flags::Options;
+use crate::flags::value::listen::{Listen, Speaks};
+use crate::log;
+use crate::progress::{Done, Progress};
+use crate::stop::Stop;
+use books::Account;
+use desk::Desk;
+use outputs::Outputs;
+
+/// Output messages that may wait between a desk and the outputs.
+const QUEUE: usize = 1024;
+/// How often a desk looks at the clock and tells what it did.
+const PULSE: Duration = Duration::from_millis(100);
+
+/// Collects until the captures end, or until told to stop.
+pub fn run(options: &Options, signal: &Signal) -> Result<(), Stop> {
+    if options.capture.inputs.is_empty() { live(options, signal) } else { captures(options, signal) }
+}
+
+fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
+    let inputs = inputs(options)?;
+    if let Some(Input::Interface(name)) = inputs.iter().find(|input| matches!(input, Input::Interface(_))) {
+        return Err(Stop::Usage(format!(
+            "--interface={name}: with -3 it takes captures; to collect from the network leave out -i"
+        )));
+    }
+    let ports = ports(options);
+    let mut source =
+        Captures::open(inputs, ports, options.capture.filter.as_deref(), now()).map_err(|error| Stop::Failed(error.0))?;
+    let mut outputs = Outputs::open(options, true)?;
+    let mut desk = Desk::new(options)?;
+    let mut account = Account::new("captures");
+    let mut progress = Progress::new(options.process.progress, Instant::now());
+    let mut pulse = Instant::now();
+    let mut written = Instant::now();
+    let read = loop {
+        let poll = source.poll(&mut desk);
+        desk.deliver(&mut |at, messages| outputs.send(at, messages));
+        match poll {
+            Ok(Poll::End) => break Ok(()),
+            Ok(_) => {}
+            Err(error) => break Err(Stop::Failed(error.0)),
+        }
+        if signal.load(Ordering::Relaxed) || outputs.gone() {
+            break Ok(());
+        }
+        if pulse.elapsed() >= PULSE {
+            pulse = Instant::now();
+            desk.tick(desk.now());
+            outputs.tick();
+            tell(&mut source);
+            let (bytes, total) = source.progress().map_or((0, None), |(done, total)| (done, Some(total)));
+            let counters = source.counters();
+            progress.show(&Done { bytes, total, packets: counters.packets, flows: desk.flows() }, Instant::now());
+        }
+        if written.elapsed() >= options.process.ledger_interval.duration() {
+            written = Instant::now();
+            account.update(&mut source, &desk);
+            super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, false), false)?;
+        }
+    };
+    desk.close();
+    desk.deliver(&mut |at, messages| outputs.send(at, messages));
+    outputs.close();
+    tell(&mut source);
+    drop(progress);
+    account.update(&mut source, &desk);
+    super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, true), true)?;
+    read
+}
+
+fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
+    let sources = open(options)?;
+    let mut outputs = Outputs::open(options, false)?;
+    super::drop_privileges(options)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = sync_channel(QUEUE);
+    let mut accounts = Vec::new();
+    let mut threads = Vec::new();
+    for (name, source) in sources {
+        let account = Arc::new(Mutex::new(Account::new(&name)));
+        accounts.push(Arc::clone(&account));
+        let worker = Worker { source, desk: Desk::new(options)?, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
+        threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
+    }
+    drop(sender);
+    let snapshot = || -> Vec<Account> {
+        accounts.iter().map(|account| account.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    };
+    let mut written = Instant::now();
+    let fed = loop {
+        match receiver.recv_timeout(PULSE) {
+            Ok((at, messages)) => outputs.send(at, &messages),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break Ok(()),
+        }
+        if outputs.due() {
+            let accounts = snapshot();
+            outputs.event(&books::sums(&accounts), options);
+            outputs.tick();
+        }
+        if signal.load(Ordering::Relaxed) || outputs.gone() {
+            break Ok(());
+        }
+        if written.elapsed() >= options.process.ledger_interval.duration() {
+            written = Instant::now();
+            if let Err(stop) = super::show(options, &books::ledger(&snapshot(), &outputs, false), false) {
+                break Err(stop);
+            }
+        }
+    };
+    stop.store(true, Ordering::Relaxed);
+    // Desks finish what they have begun into the queue; it is read until the last of them is gone.
+    for (at, messages) in &receiver {
+        outputs.send(at, &messages);
+    }
+    let mut failed = fed;
+    for thread in threads {
+        match thread.join() {
+            Ok(result) => failed = failed.and(result),
+            Err(_) => failed = failed.and(Err(Stop::Failed("a worker ended by a bug".into()))),
+        }
+    }
+    outputs.close();
+    super::show(options, &books::ledger(&snapshot(), &outputs, true), true)?;
+    failed
+}
+
+/// What of captures is looked at.
+fn ports(options: &Options) -> Ports {
+    let mut ports = Vec::new();
+    for listen in &options.collect.ports {
+        match listen {
+            Listen::Any => return Ports::Any,
+            Listen::Port { port, .. } => ports.push(*port),
+        }
+    }
+    Ports::Only(ports)
+}
+
+type Named = (String, Box<dyn Exports>);
+
+/// Opens every port that was named.
+fn open(options: &Options) -> Result<Vec<Named>, Stop> {
+    let failed = |error: flowsonde_io::source::Error| Stop::Failed(error.0);
+    let workers = options.capture.workers.map_or(1, usize::from).max(1);
+    let mut sources: Vec<Named> = Vec::new();
+    for listen in &options.collect.ports {
+        let Listen::Port { transport, address, port } = listen else {
+            return Err(Stop::Usage("--collector-port=any: is for captures; name a port, or give -i with a capture".into()));
+        };
+        let place = |transport| Place { transport, address: *address, port: *port };
+        let opened: Vec<Box<dyn Exports>> = match transport {
+            Speaks::Udp => {
+                let wanted = exports::udp::Options {
+                    workers,
+                    ignore_port: options.collect.ignore_port,
+                    ..exports::udp::Options::default()
+                };
+                boxed(Udp::open(&place(Transport::Udp), &wanted).map_err(failed)?)
+            }
+            Speaks::Tcp => boxed(
+                Streams::open(&place(Transport::Tcp), &exports::stream::Options::default()).map_err(failed)?,
+            ),
+            Speaks::Sctp => vec![Box::new(sctp::Sctp::open(&place(Transport::Sctp)).map_err(failed)?)],
+        };
+        let many = opened.len() > 1;
+        for (i, source) in opened.into_iter().enumerate() {
+            sources.push((if many { format!("{listen}#{i}") } else { listen.to_string() }, source));
+        }
+    }
+    Ok(sources)
+}
+
+fn boxed<T: Exports + 'static>(sources: Vec<T>) -> Vec<Box<dyn Exports>> {
+    sources.into_iter().map(|source| Box::new(source) as Box<dyn Exports>).collect()
+}
+
+fn tell(source: &mut dyn Exports) {
+    for notice in source.notices() {
+        log::warn("collect", &notice);
+    }
+}
+
+/// One source with its desk, on a thread of its own.
+struct Worker {
+    source: Box<dyn Exports>,
+    desk: Desk,
+    account: Arc<Mutex<Account>>,
+    sender: SyncSender<(usize, Messages)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(mut self) -> Result<(), Stop> {
+        let mut pulse = Instant::now();
+        let result = loop {
+            let poll = self.source.poll(&mut self.desk);
+            let idle = matches!(poll, Ok(Poll::Idle));
+            if idle || pulse.elapsed() >= PULSE {
+                pulse = Instant::now();
+                self.desk.tick(now());
+                tell(&mut *self.source);
+            }
+            // Told before it is handed on, so that nothing is delivered that was not received.
+            self.publish();
+            self.hand_on(Nanos(0));
+            match poll {
+                Ok(Poll::End) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(Stop::Failed(error.0)),
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+        };
+        self.desk.close();
+        self.publish();
+        self.hand_on(Nanos(0));
+        result
+    }
+
+    fn publish(&mut self) {
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        account.update(&mut *self.source, &self.desk);
+    }
+
+    /// Hands finished messages to the outputs; a full queue loses them, counted.
+    fn hand_on(&mut self, _: Nanos) {
+        let sender = &self.sender;
+        let mut lost = Vec::new();
+        self.desk.deliver(&mut |at, messages| {
+            if let Err(TrySendError::Full((at, messages))) = sender.try_send((at, messages.clone())) {
+                lost.push((at, messages.records()));
+            }
+        });
+        if !lost.is_empty() {
+            self.desk.lose(&lost);
+            self.publish();
+        }
+    }
+}

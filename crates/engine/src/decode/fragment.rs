@@ -77,11 +77,11 @@ pub struct Fragments {
 }
 
 impl Fragments {
-    /// Takes a fragment. Packets that can be metered now are appended to `ready`, the given one among them unless it has
-    /// to wait.
-    pub fn take(&mut self, mut packet: Packet<'_>, ready: &mut Vec<Packet<'static>>) {
+    /// Takes a fragment. True when it can be metered now, which the caller does, in the flow of its datagram where that is
+    /// known; else it waits. What waited until now is appended to `ready`, to be metered after it.
+    pub fn take(&mut self, packet: &mut Packet<'_>, ready: &mut Vec<Packet<'static>>) -> bool {
         let (fragment, first) = match packet.part {
-            Part::Whole => return ready.push(packet.without_bytes()),
+            Part::Whole => return true,
             Part::First(f) => (f, true),
             Part::Later(f) => (f, false),
         };
@@ -97,27 +97,26 @@ impl Fragments {
             self.order.push_back((packet.time, id));
             self.datagrams.insert(id, Datagram::default());
         }
-        let Some(datagram) = self.datagrams.get_mut(&id) else { return };
+        let Some(datagram) = self.datagrams.get_mut(&id) else { return true };
         if datagram.cover(&fragment) {
             self.counters.overlapping += 1;
         }
         if first {
             let ports = packet.ports();
             datagram.ports = Some(ports);
-            ready.push(packet.without_bytes());
             for mut waiting in datagram.parked.drain(..) {
                 waiting.adopt(&ports);
                 ready.push(waiting);
             }
         } else if let Some(ports) = &datagram.ports {
             packet.adopt(ports);
-            ready.push(packet.without_bytes());
         } else if datagram.parked.len() < MAX_PARKED {
             datagram.parked.push(packet.without_bytes());
+            return false;
         } else {
             self.counters.orphans += 1;
-            ready.push(packet.without_bytes());
         }
+        true
     }
 
     /// Gives up every datagram, as at the end of a capture.
@@ -164,9 +163,10 @@ mod tests {
 
     fn feed(table: &mut Fragments, at: u64, bytes: &[u8]) -> Vec<Packet<'static>> {
         let frame = flowsonde_wire::Frame { time: Nanos::new(at, 0), ..raw(bytes) };
-        let mut ready = Vec::new();
-        table.take(decode(&frame, &KeyParts::default()).expect("valid"), &mut ready);
-        ready
+        let mut packet = decode(&frame, &KeyParts::default()).expect("valid");
+        let mut behind = Vec::new();
+        let now = table.take(&mut packet, &mut behind);
+        now.then(|| packet.without_bytes()).into_iter().chain(behind).collect()
     }
 
     const UDP: [u8; 16] = [0x13, 0x88, 0, 53, 0, 32, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -196,7 +196,7 @@ mod tests {
         feed(&mut table, 1, &ipv4(1, 2, 17, 2, &[0; 16]));
         let ready = feed(&mut table, 60, &ipv4(1, 3, 17, 0x2000, &UDP));
         assert_eq!(ready.len(), 2);
-        assert_eq!(ready[0].key.ports(), (0, 0));
+        assert_eq!(ready[1].key.ports(), (0, 0));
         assert_eq!((table.counters().orphans, table.counters().incomplete), (1, 1));
     }
 

@@ -151,7 +151,8 @@ impl Meter {
             }
         }
         // In a small cache eviction may need these entries in the ring; and its flows are warm anyway.
-        let due = if self.ring.len() > SLACK { self.take_due() } else { [None; GROUP] };
+        let small = self.config.max_flows as usize <= GROUP || self.ring.len() <= SLACK;
+        let due = if small { [None; GROUP] } else { self.take_due() };
         let guesses = self.warm(&hashes, &due);
         for ((packet, &hash), &guess) in packets.iter().zip(&hashes).zip(&guesses) {
             let Some(packet) = packet else { continue };
@@ -233,7 +234,11 @@ impl Meter {
     #[cold]
     fn fragment(&mut self, packet: &Packet<'_>) {
         let mut ready = core::mem::take(&mut self.ready);
-        self.fragments.take(*packet, &mut ready);
+        let mut packet = *packet;
+        if self.fragments.take(&mut packet, &mut ready) {
+            // With its bytes: they hold what is kept of a flow's first packet.
+            self.account(&packet, packet.key.hash(&self.seeds), NO_PLACE);
+        }
         self.account_all(ready);
     }
 

@@ -12,7 +12,7 @@ type Piece = (u16, u8, u8, u16, u8, u8);
 
 fuzz_target!(|pieces: Vec<Piece>| {
     let mut table = Fragments::default();
-    let (mut taken, mut ready, mut now) = (0, Vec::new(), 0);
+    let (mut taken, mut ready, mut behind, mut now) = (0, Vec::new(), Vec::new(), 0);
     for (pause, ends, id, fragment, protocol, length) in pieces {
         now += u64::from(pause) * 10_000_000;
         let six = ends & 0x80 != 0;
@@ -34,7 +34,11 @@ fuzz_target!(|pieces: Vec<Piece>| {
         let frame = Frame { time: Nanos(now), link: LinkType::RAW, wire_len, interface: 0, bytes: &bytes };
         if let Ok(packet) = decode(&frame, &KeyParts::default()) {
             taken += 1;
-            table.take(packet, &mut ready);
+            let mut packet = packet;
+            if table.take(&mut packet, &mut behind) {
+                ready.push(packet.without_bytes());
+            }
+            ready.append(&mut behind);
             assert_eq!(ready.len() + table.parked(), taken);
         }
     }

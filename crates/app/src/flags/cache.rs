@@ -35,9 +35,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// How long a closed TCP connection is kept: a sixth of the idle timeout, if not given.
-    pub fn tcp_linger(&self) -> Seconds {
-        self.tcp_linger.unwrap_or(Seconds(self.idle_timeout.0 / 6))
+    /// How long a closed TCP connection is kept, in nanoseconds: a sixth of the idle timeout, if not given.
+    pub fn tcp_linger(&self) -> u64 {
+        self.tcp_linger.map_or(self.idle_timeout.nanos() / 6, |linger| linger.nanos())
     }
 }
 
@@ -294,9 +294,11 @@ mod tests {
     #[test]
     fn a_closed_connection_lingers_a_sixth_of_the_idle_timeout() {
         let mut cache = Cache::default();
-        assert_eq!(cache.tcp_linger(), Seconds(5));
+        assert_eq!(cache.tcp_linger(), 5_000_000_000);
+        cache.idle_timeout = Seconds(3);
+        assert_eq!(cache.tcp_linger(), 500_000_000);
         cache.tcp_linger = Some(Seconds(0));
-        assert_eq!(cache.tcp_linger(), Seconds(0));
+        assert_eq!(cache.tcp_linger(), 0);
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl<'a, S: Source> Run<'a, S> {
                     self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
                 }
             });
+            if self.source.another() {
+                self.meter.another_capture();
+            }
             let idle = match poll {
                 Ok(Poll::End) => break,
                 Ok(Poll::Idle) => true,

@@ -52,7 +52,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
     Config {
         idle: cache.idle_timeout.nanos(),
         active: cache.active_timeout.nanos(),
-        linger: cache.tcp_linger().nanos().min(cache.idle_timeout.nanos()),
+        linger: cache.tcp_linger().min(cache.idle_timeout.nanos()),
         by_minute: cache.minute_expire,
         max_flows: cache.max_flows.max(1),
         room: cache.hash_size as usize / 2,

@@ -20,6 +20,8 @@ const MAX_PARKED: usize = 64;
 const MAX_RANGES: usize = 64;
 /// How long a datagram is remembered: reassembly gives up after 15 s (RFC 1122) to 60 s (RFC 8200).
 const LIFETIME: u64 = 30_000_000_000;
+/// How long a complete one is, for fragments captured twice. What comes later under its identification is another's.
+const AFTERMATH: u64 = 100_000_000;
 
 /// What the table met; each is a counter of the ledger's notes, none a lost packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct Counters {
     pub incomplete: u64,
     /// Later fragments metered without ports, their first one never having come.
     pub orphans: u64,
-    /// Datagrams given up because the table was full.
+    /// Datagrams given up, not complete, because the table was full.
     pub evicted: u64,
 }
 
@@ -42,6 +44,10 @@ type Id = (Key, u8, u32);
 
 #[derive(Debug, Default)]
 struct Datagram {
+    /// Which entry of the order is its own.
+    serial: u64,
+    /// When it became complete.
+    completed: Option<Nanos>,
     ports: Option<Ports>,
     parked: Vec<Packet<'static>>,
     ranges: Vec<(u32, u32)>,
@@ -49,7 +55,14 @@ struct Datagram {
 }
 
 impl Datagram {
-    fn complete(&self) -> bool {
+    /// Whether a fragment that comes now, with these ports if it is a first one, belongs to another datagram under the same
+    /// identification.
+    fn is_another(&self, ports: Option<&Ports>, now: Nanos) -> bool {
+        self.completed.is_some_and(|completed| now.since(completed) > AFTERMATH)
+            || self.ports.as_ref().zip(ports).is_some_and(|(known, ports)| known != ports)
+    }
+
+    fn is_complete(&self) -> bool {
         let seen: u32 = self.ranges.iter().map(|(from, to)| to - from).sum();
         self.end.is_some_and(|end| seen >= end)
     }
@@ -72,16 +85,18 @@ impl Datagram {
 #[derive(Debug, Default)]
 pub struct Fragments {
     datagrams: HashMap<Id, Datagram>,
-    order: VecDeque<(Nanos, Id)>,
+    /// By age; the entry of a datagram that is gone leads nowhere.
+    order: VecDeque<(Nanos, Id, u64)>,
+    serial: u64,
     counters: Counters,
 }
 
 impl Fragments {
-    /// Takes a fragment. Packets that can be metered now are appended to `ready`, the given one among them unless it has
-    /// to wait.
-    pub fn take(&mut self, mut packet: Packet<'_>, ready: &mut Vec<Packet<'static>>) {
+    /// Takes a fragment. True when it can be metered now, which the caller does, in the flow of its datagram where that is
+    /// known; else it waits. What waited until now is appended to `ready`, to be metered after it.
+    pub fn take(&mut self, packet: &mut Packet<'_>, ready: &mut Vec<Packet<'static>>) -> bool {
         let (fragment, first) = match packet.part {
-            Part::Whole => return ready.push(packet.without_bytes()),
+            Part::Whole => return true,
             Part::First(f) => (f, true),
             Part::Later(f) => (f, false),
         };
@@ -89,35 +104,38 @@ impl Fragments {
         self.counters.fragments += 1;
         let bare = packet.key.of_datagram();
         let id = (bare, packet.direction_by_address(), fragment.id);
-        if !self.datagrams.contains_key(&id) {
-            if self.datagrams.len() >= MAX_DATAGRAMS {
-                self.counters.evicted += 1;
-                self.give_up_oldest(ready);
-            }
-            self.order.push_back((packet.time, id));
-            self.datagrams.insert(id, Datagram::default());
+        let ports = first.then(|| packet.ports());
+        if self.datagrams.get(&id).is_some_and(|datagram| datagram.is_another(ports.as_ref(), packet.time)) {
+            self.give_up(&id, ready);
         }
-        let Some(datagram) = self.datagrams.get_mut(&id) else { return };
+        if !self.datagrams.contains_key(&id) {
+            self.make_room(ready);
+            self.serial += 1;
+            self.order.push_back((packet.time, id, self.serial));
+            self.datagrams.insert(id, Datagram { serial: self.serial, ..Datagram::default() });
+        }
+        let Some(datagram) = self.datagrams.get_mut(&id) else { return true };
         if datagram.cover(&fragment) {
             self.counters.overlapping += 1;
         }
-        if first {
-            let ports = packet.ports();
+        if datagram.completed.is_none() && datagram.is_complete() {
+            datagram.completed = Some(packet.time);
+        }
+        if let Some(ports) = ports {
             datagram.ports = Some(ports);
-            ready.push(packet.without_bytes());
             for mut waiting in datagram.parked.drain(..) {
                 waiting.adopt(&ports);
                 ready.push(waiting);
             }
         } else if let Some(ports) = &datagram.ports {
             packet.adopt(ports);
-            ready.push(packet.without_bytes());
         } else if datagram.parked.len() < MAX_PARKED {
             datagram.parked.push(packet.without_bytes());
+            return false;
         } else {
             self.counters.orphans += 1;
-            ready.push(packet.without_bytes());
         }
+        true
     }
 
     /// Gives up every datagram, as at the end of a capture.
@@ -129,7 +147,7 @@ impl Fragments {
 
     /// Gives up what is older than its lifetime.
     pub fn expire(&mut self, now: Nanos, ready: &mut Vec<Packet<'static>>) {
-        while self.order.front().is_some_and(|(since, _)| now.since(*since) > LIFETIME) {
+        while self.order.front().is_some_and(|(since, ..)| now.since(*since) > LIFETIME) {
             self.give_up_oldest(ready);
         }
     }
@@ -144,10 +162,29 @@ impl Fragments {
         self.datagrams.values().map(|d| d.parked.len()).sum()
     }
 
+    /// Makes room for one more datagram.
+    fn make_room(&mut self, ready: &mut Vec<Packet<'static>>) {
+        if self.order.len() >= 2 * MAX_DATAGRAMS {
+            let datagrams = &self.datagrams;
+            self.order.retain(|(_, id, serial)| datagrams.get(id).is_some_and(|datagram| datagram.serial == *serial));
+        }
+        while self.datagrams.len() >= MAX_DATAGRAMS {
+            let incomplete = self.counters.incomplete;
+            self.give_up_oldest(ready);
+            self.counters.evicted += self.counters.incomplete - incomplete;
+        }
+    }
+
     fn give_up_oldest(&mut self, ready: &mut Vec<Packet<'static>>) {
-        let Some((_, id)) = self.order.pop_front() else { return };
-        let Some(datagram) = self.datagrams.remove(&id) else { return };
-        if !datagram.complete() {
+        let Some((_, id, serial)) = self.order.pop_front() else { return };
+        if self.datagrams.get(&id).is_some_and(|datagram| datagram.serial == serial) {
+            self.give_up(&id, ready);
+        }
+    }
+
+    fn give_up(&mut self, id: &Id, ready: &mut Vec<Packet<'static>>) {
+        let Some(datagram) = self.datagrams.remove(id) else { return };
+        if !datagram.is_complete() {
             self.counters.incomplete += 1;
         }
         self.counters.orphans += datagram.parked.len() as u64;
@@ -164,9 +201,10 @@ mod tests {
 
     fn feed(table: &mut Fragments, at: u64, bytes: &[u8]) -> Vec<Packet<'static>> {
         let frame = flowsonde_wire::Frame { time: Nanos::new(at, 0), ..raw(bytes) };
-        let mut ready = Vec::new();
-        table.take(decode(&frame, &KeyParts::default()).expect("valid"), &mut ready);
-        ready
+        let mut packet = decode(&frame, &KeyParts::default()).expect("valid");
+        let mut behind = Vec::new();
+        let now = table.take(&mut packet, &mut behind);
+        now.then(|| packet.without_bytes()).into_iter().chain(behind).collect()
     }
 
     const UDP: [u8; 16] = [0x13, 0x88, 0, 53, 0, 32, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -196,8 +234,36 @@ mod tests {
         feed(&mut table, 1, &ipv4(1, 2, 17, 2, &[0; 16]));
         let ready = feed(&mut table, 60, &ipv4(1, 3, 17, 0x2000, &UDP));
         assert_eq!(ready.len(), 2);
-        assert_eq!(ready[0].key.ports(), (0, 0));
+        assert_eq!(ready[1].key.ports(), (0, 0));
         assert_eq!((table.counters().orphans, table.counters().incomplete), (1, 1));
+    }
+
+    #[test]
+    fn an_identification_used_again_is_another_datagram() {
+        let mut table = Fragments::default();
+        let first = |port: u8| {
+            let mut udp = UDP;
+            udp[1] = port;
+            ipv4(1, 2, 17, 0x2000, &udp)
+        };
+        let last = ipv4(1, 2, 17, 2, &[0; 16]);
+        // Complete; then another begins from its end, and its first fragment comes last.
+        feed(&mut table, 1, &first(1));
+        assert_eq!(
+            feed(&mut table, 1, &last)[0].key.ports().0.max(feed(&mut table, 1, &last)[0].key.ports().1),
+            0x1301
+        );
+        assert!(feed(&mut table, 2, &last).is_empty());
+        let ready = feed(&mut table, 2, &first(2));
+        assert_eq!(ready.len(), 2);
+        assert!(ready.iter().all(|packet| packet.key.ports().0.max(packet.key.ports().1) == 0x1302));
+        // Not complete; the first fragment of another.
+        assert_eq!(table.counters().incomplete, 0);
+        feed(&mut table, 4, &first(3));
+        feed(&mut table, 4, &first(4));
+        assert_eq!(feed(&mut table, 4, &last)[0].key.ports().0.max(53), 0x1304);
+        assert_eq!((table.counters().incomplete, table.counters().orphans), (1, 0));
+        assert!(table.order.len() >= table.datagrams.len());
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub struct Packet<'a> {
     pub l4: u16,
     /// Offset of the first MPLS label.
     pub mpls: u16,
+    /// IP protocol, though the key may leave it out.
+    pub protocol: u8,
     /// Source port (0 for protocols without).
     pub src_port: u16,
     /// Destination port.
@@ -174,6 +176,7 @@ impl<'a> Packet<'a> {
 
     /// Gives a later fragment the protocol and ports (or ICMP type) of its first one, and with them its flow.
     pub fn adopt(&mut self, first: &Ports) {
+        self.protocol = first.protocol;
         self.src_port = first.src_port;
         self.dst_port = first.dst_port;
         self.icmp = first.icmp;
@@ -184,6 +187,7 @@ impl<'a> Packet<'a> {
     /// What its later fragments need to know of a first fragment.
     pub fn ports(&self) -> Ports {
         Ports {
+            protocol: self.protocol,
             src_port: self.src_port,
             dst_port: self.dst_port,
             icmp: self.icmp,
@@ -196,6 +200,7 @@ impl<'a> Packet<'a> {
 /// The part of a flow key that only a first fragment carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
+    protocol: u8,
     src_port: u16,
     dst_port: u16,
     icmp: u16,
@@ -353,6 +358,7 @@ fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Pa
         l3: link.l3 as u16,
         l4: l4.min(usize::from(u16::MAX)) as u16,
         mpls: link.mpls as u16,
+        protocol: ip.protocol,
         src_port,
         dst_port,
         interface: frame.interface,

@@ -63,11 +63,12 @@ impl Env {
         counter.saturating_mul(u64::from(self.sample))
     }
 
-    /// Milliseconds from the probe's start to `time`, as NetFlow's sysUptime counts: modulo 2^32. Both are cut to
-    /// milliseconds first, so that a receiver which adds them up again finds the very millisecond.
+    /// Milliseconds from the probe's start to `time`, as NetFlow's sysUptime counts: modulo 2^32, for a time before the
+    /// start too. Both are cut to milliseconds first, so that a receiver which adds them up again finds the very
+    /// millisecond.
     #[inline]
     pub fn uptime_ms(&self, time: Nanos) -> u32 {
-        time.millis().saturating_sub(self.boot.millis()) as u32
+        time.millis().wrapping_sub(self.boot.millis()) as u32
     }
 }
 

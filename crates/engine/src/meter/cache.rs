@@ -17,7 +17,7 @@ use flowsonde_wire::{Frame, Nanos};
 use super::client;
 use super::config::{Biflows, Config};
 use super::expiry::{Entry, Ring};
-use super::flow::{Base, Columns, EndReason, Ended, State};
+use super::flow::{Base, Columns, EndReason, Ended, Group, State};
 use super::index::Index;
 use super::key::{Key, Seeds};
 use crate::decode::fragment::{self, Fragments};
@@ -96,6 +96,8 @@ pub struct Meter {
     handed_on: Nanos,
     /// Frames in a row that are older than `now` by more than the idle timeout.
     behind: usize,
+    /// The next frames are of another capture.
+    another: bool,
     next_id: u32,
     skip: u32,
 }
@@ -103,7 +105,11 @@ pub struct Meter {
 impl Meter {
     /// An empty cache.
     pub fn new(config: Config) -> Meter {
-        let config = Config { linger: config.linger.min(config.idle), ..config };
+        let mut config = Config { linger: config.linger.min(config.idle), ..config };
+        if !config.parts.tells_connections() {
+            // Sequence numbers and times of many connections in one flow mean nothing.
+            config.groups = config.groups.without(Group::Quality).without(Group::Latency);
+        }
         Meter {
             seeds: Seeds::new(config.random),
             columns: Columns::default(),
@@ -119,6 +125,7 @@ impl Meter {
             now: Nanos(0),
             handed_on: Nanos(0),
             behind: 0,
+            another: false,
             next_id: config.first_id,
             skip: 0,
             config,
@@ -151,7 +158,8 @@ impl Meter {
             }
         }
         // In a small cache eviction may need these entries in the ring; and its flows are warm anyway.
-        let due = if self.ring.len() > SLACK { self.take_due() } else { [None; GROUP] };
+        let small = self.config.max_flows as usize <= GROUP || self.ring.len() <= SLACK;
+        let due = if small { [None; GROUP] } else { self.take_due() };
         let guesses = self.warm(&hashes, &due);
         for ((packet, &hash), &guess) in packets.iter().zip(&hashes).zip(&guesses) {
             let Some(packet) = packet else { continue };
@@ -174,10 +182,29 @@ impl Meter {
     #[inline]
     fn follow_clock(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
         let last = frames.last().map_or(self.now, |frame| frame.time);
+        if core::mem::take(&mut self.another) {
+            self.begin_capture(frames, out);
+        }
         if self.now.since(last) > self.config.idle {
             self.fall_behind(frames, out);
         } else {
             self.behind = 0;
+        }
+    }
+
+    /// What follows is of another capture, which may be older than the one before: then that one's flows end, and time
+    /// starts over.
+    pub fn another_capture(&mut self) {
+        self.another = true;
+    }
+
+    #[cold]
+    fn begin_capture(&mut self, frames: &[Frame<'_>], out: &mut impl FnMut(&Ended)) {
+        if let Some(first) = frames.first()
+            && self.now.since(first.time) > self.config.idle
+        {
+            self.flush(out);
+            (self.now, self.handed_on, self.behind) = (first.time, first.time, 0);
         }
     }
 
@@ -191,7 +218,7 @@ impl Meter {
         self.behind += frames.len();
         if self.behind > SET_BACK {
             self.flush(out);
-            (self.now, self.behind) = (newest, 0);
+            (self.now, self.handed_on, self.behind) = (newest, newest, 0);
         }
     }
 
@@ -233,7 +260,11 @@ impl Meter {
     #[cold]
     fn fragment(&mut self, packet: &Packet<'_>) {
         let mut ready = core::mem::take(&mut self.ready);
-        self.fragments.take(*packet, &mut ready);
+        let mut packet = *packet;
+        if self.fragments.take(&mut packet, &mut ready) {
+            // With its bytes: they hold what is kept of a flow's first packet.
+            self.account(&packet, packet.key.hash(&self.seeds), NO_PLACE);
+        }
         self.account_all(ready);
     }
 
@@ -275,6 +306,7 @@ impl Meter {
             self.cut(place);
         }
         if packet.tcp.flags & (flag::SYN | flag::ACK | flag::RST) == flag::SYN
+            && self.config.parts.tells_connections()
             && reopens(self.columns.base.at(place), packet)
         {
             self.end(place, EndReason::Closed);
@@ -479,7 +511,7 @@ impl Meter {
             }
         }
         let over = flags & flag::RST != 0 || flags & flag::FIN != 0 && base.state.fin(packet.direction);
-        if over && !base.state.is(State::CLOSED) {
+        if over && self.config.parts.tells_connections() && !base.state.is(State::CLOSED) {
             base.state.set(State::CLOSED);
             let id = base.id;
             let due = self.due_from(self.columns.base.at(place));

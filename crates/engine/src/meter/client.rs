@@ -55,7 +55,7 @@ pub fn by_first(packet: &Packet<'_>) -> Client {
     if let Some(client) = by_handshake(packet) {
         return client;
     }
-    let from_server = match packet.key.protocol() {
+    let from_server = match packet.protocol {
         protocol::ICMP | protocol::ICMPV6 => icmp::is_reply(packet.key.version(), (packet.icmp >> 8) as u8),
         _ => is_service(packet.src_port) && !is_service(packet.dst_port),
     };

@@ -415,6 +415,12 @@ impl Groups {
         Groups(self.0 | 1 << group as u16)
     }
 
+    /// With one less.
+    #[must_use]
+    pub const fn without(self, group: Group) -> Groups {
+        Groups(self.0 & !(1 << group as u16))
+    }
+
     /// True when kept.
     #[inline]
     pub const fn has(self, group: Group) -> bool {

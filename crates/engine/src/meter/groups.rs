@@ -11,7 +11,7 @@ impl Columns {
         let from = usize::from(packet.direction & 1);
         let base = columns.base.at(place);
         let (first, client) = (base.all_packets() == 0, base.state.client());
-        let tcp = packet.key.protocol() == protocol::TCP;
+        let tcp = packet.protocol == protocol::TCP;
         if groups.has(Group::Gaps) && base.packets[from] > 0 {
             columns.gaps.at_mut(place)[from].add(packet.time.since(base.last[from]) / 1000);
         }

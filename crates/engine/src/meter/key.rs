@@ -214,11 +214,20 @@ pub struct KeyParts {
     keep: [u64; 6],
     only_local: Vec<Network>,
     is_whole: bool,
+    tells_connections: bool,
 }
 
 impl Default for KeyParts {
     fn default() -> Self {
         Parts::default().into()
+    }
+}
+
+impl KeyParts {
+    /// True when a flow holds one TCP connection at a time; without addresses or ports it holds many at once.
+    #[inline]
+    pub fn tells_connections(&self) -> bool {
+        self.tells_connections
     }
 }
 
@@ -234,6 +243,7 @@ impl From<Parts> for KeyParts {
         KeyParts {
             keep: [address, address, address, address, keep4, keep5],
             is_whole: parts.only_local.is_empty(),
+            tells_connections: parts.addresses && parts.ports,
             only_local: parts.only_local,
         }
     }

@@ -43,7 +43,7 @@ impl Latency {
     /// Takes a packet; `from_client` tells who sent it.
     #[inline]
     pub fn take(&mut self, packet: &Packet<'_>, from_client: bool) {
-        if packet.key.protocol() == protocol::TCP {
+        if packet.protocol == protocol::TCP {
             self.handshake(packet, from_client);
             if !from_client && packet.tcp.flags & flag::ACK != 0 {
                 self.server_ack = packet.tcp.ack;
@@ -83,10 +83,12 @@ impl Latency {
             return;
         }
         let end = packet.tcp.seq.wrapping_add(packet.payload_len);
-        let is_tcp = packet.key.protocol() == protocol::TCP;
+        let is_tcp = packet.protocol == protocol::TCP;
         let again = is_tcp && self.known & REQUEST != 0 && (end.wrapping_sub(self.request_end) as i32) <= 0;
         let has_it = self.known & SERVER_ACK != 0 && (end.wrapping_sub(self.server_ack) as i32) <= 0;
-        if again && has_it {
+        // One byte that the server has already is no request but the keep-alive of one yet to come (RFC 1122, section
+        // 4.2.3.6).
+        if has_it && (again || is_tcp && packet.payload_len == 1) {
             return;
         }
         if !again {
@@ -166,6 +168,17 @@ mod tests {
         take(&mut l, true, 1_330_000, (100, 500, 40), flag::ACK);
         take(&mut l, false, 1_530_000, (500, 140, 900), flag::ACK);
         assert_eq!(l.application(), 500_000);
+    }
+
+    #[test]
+    fn the_byte_of_a_keep_alive_is_no_request() {
+        let mut l = connected();
+        take(&mut l, true, 4_000_000, (99, 500, 1), flag::ACK);
+        take(&mut l, false, 7_000_000, (500, 100, 20), flag::ACK);
+        assert_eq!(l.application(), 0);
+        take(&mut l, true, 8_000_000, (100, 520, 40), flag::ACK);
+        take(&mut l, false, 8_050_000, (520, 140, 900), flag::ACK);
+        assert_eq!(l.application(), 50_000);
     }
 
     #[test]

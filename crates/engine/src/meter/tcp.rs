@@ -139,6 +139,12 @@ impl Side {
         if !control && payload == 1 && seq == self.next && other.window == 0 && other.known & ACK != 0 {
             return; // zero-window probe
         }
+        // What a probe of a closed window sent one byte of: the data itself is new. Seen from one side, nothing else tells
+        // that it was a probe.
+        if payload > 1 && seq == self.next.wrapping_sub(1) && before(self.next, end) {
+            (self.next, self.next_at) = (end, now);
+            return;
+        }
         if !before(seq, self.next) {
             if seq != self.next {
                 self.open(self.next, seq);
@@ -321,6 +327,20 @@ mod tests {
         q.take(&packet(1, 9000, 1, 150, 0, flag::ACK, 500));
         q.take(&packet(0, 9500, 150, 1, 50, flag::ACK, 1000));
         assert_eq!((q.retransmitted(0), q.out_of_order(0)), (0, 0));
+    }
+
+    #[test]
+    fn zero_window_probes_seen_from_one_side_are_neither() {
+        assert_eq!(
+            run(&[
+                Seg(0, 100, 50, 0),
+                Seg(900, 150, 1, 0),
+                Seg(1900, 150, 1, 0),
+                Seg(2900, 150, 50, 0),
+                Seg(2901, 200, 9, 0)
+            ]),
+            (0, 0)
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Files {
     warnings: VecDeque<String>,
     passed_over: usize,
     read: usize,
+    another: bool,
 }
 
 impl Files {
@@ -50,6 +51,7 @@ impl Files {
             warnings: VecDeque::new(),
             passed_over: 0,
             read: 0,
+            another: false,
         })
     }
 
@@ -102,7 +104,16 @@ impl Source for Files {
             if !self.next()? {
                 return Ok(Poll::End);
             }
+            if self.read > 1 {
+                // Nothing of it is handed on before that is known.
+                self.another = true;
+                return Ok(Poll::Frames(0));
+            }
         }
+    }
+
+    fn another(&mut self) -> bool {
+        core::mem::take(&mut self.another)
     }
 
     fn counters(&mut self) -> Counters {

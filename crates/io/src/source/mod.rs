@@ -39,6 +39,11 @@ pub trait Source {
     /// source's own buffer. Waits at most about 100 ms for the first one.
     fn poll(&mut self, consume: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error>;
 
+    /// True once when the frames that follow are of another capture than those before, which may be older.
+    fn another(&mut self) -> bool {
+        false
+    }
+
     /// What the source itself saw and lost, since it was opened.
     fn counters(&mut self) -> Counters;
 

@@ -1,6 +1,6 @@
 //! `--original-speed`: a capture handed on at the pace it was taken.
 //!
-//! The first packet comes at once, each other one as long after it as the capture says. Packets that wait are copied,
+//! The first packet of a capture comes at once, each other one as long after it as the capture says. Packets that wait are copied,
 //! as nobody may wait inside [`Source::poll`] for longer than it promises; at the pace of a network that costs nothing.
 
 use std::thread;
@@ -95,6 +95,15 @@ impl<S: Source> Source for Paced<S> {
         consume(frames.get(..len).unwrap_or(&[]));
         self.gone += len;
         Ok(Poll::Frames(len))
+    }
+
+    fn another(&mut self) -> bool {
+        let another = self.source.another();
+        if another {
+            // What lies between two captures is not waited for.
+            self.start = None;
+        }
+        another
     }
 
     fn counters(&mut self) -> Counters {

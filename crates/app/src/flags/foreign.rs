@@ -4,14 +4,14 @@ use super::{all, by_letter};
 use crate::stop::Stop;
 
 /// nProbe's letters that mean nothing here yet.
-pub const LETTERS: &str = "2345679AIJOW";
+pub const LETTERS: &str = "245679AIOW";
 
 /// nProbe's long names that mean nothing here yet, parted by blanks. A test fails when one of them becomes a flag.
 pub const NAMES: &str = "\
     accurate-hash add-engineid-to-logfile adj-from-as-path agent-mode aggregate-gtp-tunnels as-list asn-mode \
     bgp-server bi-directional bind-export-interface black-list blacklists cache-geoip-asn check-license city-list \
     cli-http-port clickhouse cloud collect-check-bidirectional-flows collection-filter collector-nf-reforge \
-    collector-passthrough collector-port collector-reforge-timestamps custom-fields db-engine dhcp-dump-dir \
+    collector-reforge-timestamps custom-fields db-engine dhcp-dump-dir \
     dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-cache disable-flow-swapping disable-l7-protocol-guess \
     disable-sflow-upscale disable-startup-checks disable-upscale discard-unknown-flows dns-dump-blacklisted \
     dns-dump-dir dont-hash-cookies dump-bad-packets dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
@@ -24,18 +24,17 @@ pub const NAMES: &str = "\
     http-content-dump-dir-layout http-content-dump-response http-dump-dir http-exec-cmd http-parse-geolocation \
     http-ports http-server http-verbose-level hw-timestamp-mode ignore-obs-domain-id-port imap-dump-dir \
     imap-exec-cmd imap-peek-headers imsi-apn-aggregation influxdb-dump-dir influxdb-exec-cmd instance-name \
-    interpret-flow-packets ips-mode ipsec-auth-data-len ixp-mode ja3plus json-labels json-to-syslog kafka \
+    interpret-flow-packets ips-mode ipsec-auth-data-len ixp-mode ja3plus json-to-syslog kafka \
     kafka-add-timestamp kafka-batch-len kafka-conf kafka-enable-batch kafka-ntopng license-mgr load-custom-fields \
     lua map-ifnames map-postnat max-num-untunnels memory-footprint modbus-dump-dir modbus-exec-cmd \
     modbus-idle-timeout mysql mysql-skip-db-creation nat-subscribe ndpi-categories-dir ndpi-custom-protos \
-    ndpi-proto-ports ndpi-protocols ndpi-protocols-dir netbios-dump-dir nflite notify-plugin ntap ntopng plugin-dir \
+    ndpi-proto-ports ndpi-protocols ndpi-protocols-dir netbios-dump-dir nflite notify-plugin ntap plugin-dir \
     pop-dump-dir pop-exec-cmd probe-ip process-learning-duration proxy-ports radius-dump-dir radius-exec-cmd redis \
     rtp-discard-late-pkts short-proc-stats simulate-collection sip-dump-dir sip-exec-cmd skip-packet-header-bytes \
     smart-udp-frags smtp-dump-dir smtp-exec-cmd snmp-mapping snmp-mappings ssdp-dump-dir syslog syslog-flow-format \
-    tcp tcp-dont-send-flow-lenght template-ids terminate-in timestamp-format tls-cert tls-insecure tls-priv-key \
+    tcp tcp-dont-send-flow-lenght terminate-in timestamp-format tls-cert tls-insecure tls-priv-key \
     tunnel tzsp-port ucloud upscale-traffic use-obs-domain-id use-obs-domain-id-port version-json \
-    vlanid-as-iface-idx with-dpdk zmq zmq-disable-compression zmq-encrypt-pwd zmq-encryption zmq-encryption-key \
-    zmq-fanout zmq-format zmq-probe-mode zmq-publish-events zmq-simulate-exporters";
+    vlanid-as-iface-idx with-dpdk zmq-publish-events zmq-simulate-exporters";
 
 /// The complaint about a long name that is no flag's.
 pub fn unknown_name(name: &str) -> Stop {

@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod capture;
+pub mod collect;
 pub mod export;
 pub mod foreign;
 pub mod interface;
@@ -15,6 +16,7 @@ pub mod parse;
 pub mod process;
 pub mod template;
 pub mod value;
+pub mod zmq;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,17 @@ pub use parse::read;
 use crate::stop::Stop;
 
 /// Every topic, in the order help and manual show them.
-pub const SPECS: &[&Group] =
-    &[&capture::SPEC, &cache::SPEC, &interface::SPEC, &export::SPEC, &template::SPEC, &output::SPEC, &process::SPEC];
+pub const SPECS: &[&Group] = &[
+    &capture::SPEC,
+    &cache::SPEC,
+    &interface::SPEC,
+    &collect::SPEC,
+    &export::SPEC,
+    &template::SPEC,
+    &output::SPEC,
+    &zmq::SPEC,
+    &process::SPEC,
+];
 
 /// Options that belong to one topic.
 #[derive(Debug)]

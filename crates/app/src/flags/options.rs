@@ -2,11 +2,14 @@
 
 use super::cache::Cache;
 use super::capture::{Capture, Input};
+use super::collect::Collect;
 use super::export::{Export, Version};
 use super::interface::Interface;
 use super::output::Output;
 use super::process::Process;
 use super::template::Template;
+use super::zmq::Zmq;
+use super::value::listen::Listen;
 use super::value::{Collector, Host, PacketSampling, Sender, Sink};
 use crate::stop::Stop;
 
@@ -19,12 +22,16 @@ pub struct Options {
     pub cache: Cache,
     /// Interface indexes and what is local.
     pub interface: Interface,
+    /// Collecting from exporters.
+    pub collect: Collect,
     /// Export to collectors.
     pub export: Export,
     /// What a record holds.
     pub template: Template,
     /// Files.
     pub output: Output,
+    /// ntopng.
+    pub zmq: Zmq,
     /// The program itself.
     pub process: Process,
 }
@@ -32,16 +39,23 @@ pub struct Options {
 impl Options {
     /// Whether a summary is printed at the end: asked for, or nothing else to be seen of the flows.
     pub fn summarises(&self) -> bool {
-        let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
+        let nowhere =
+            self.export.collectors.is_empty() && !self.export.none && !self.output.any() && !self.collect.any();
         self.output.summary || nowhere
     }
 
     /// Refuses options that do not go together.
     pub fn check(&self) -> Result<(), Stop> {
         let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
+        if self.collect.any() {
+            return self.check_collecting();
+        }
+        if !self.zmq.endpoints.is_empty() {
+            return wrong("--zmq: this version publishes collected flows only; give -3 with a port");
+        }
         if self.capture.inputs.is_empty() {
             return wrong(if self.capture.none {
-                "--interface=none: this version collects no flows, so it needs packets; give an interface or a capture"
+                "--interface=none: nothing to read; give -3 with a port to collect flows, or an interface or a capture"
             } else {
                 "--interface: nothing to read; give -i with an interface, a capture, a directory or -"
             });
@@ -74,6 +88,19 @@ impl Options {
                 sender.host
             )));
         }
+        self.check_streams()
+    }
+
+    /// The same for a collector.
+    fn check_collecting(&self) -> Result<(), Stop> {
+        let any = self.collect.ports.contains(&Listen::Any);
+        if any && self.capture.inputs.is_empty() {
+            return Err("--collector-port=any: is for captures; name a port, or give -i with a capture".into());
+        }
+        if !self.output.any() && self.zmq.endpoints.is_empty() {
+            return Err("--collector-port: nowhere to put the flows; give --json, -P with -D j, or --zmq".into());
+        }
+        crate::pipeline::check_collecting(self)?;
         self.check_streams()
     }
 
@@ -111,7 +138,10 @@ impl Options {
             self.output.dump_path.is_none() && self.output.dump_command.is_some(),
             "--dump-command: has no effect without -P",
         );
-        warn(self.cache.sampling.collect != 1, "--sample-rate: the rate of collected flows has no effect on packets");
+        warn(
+            self.cache.sampling.collect.is_some() && !self.collect.any(),
+            "--sample-rate: the rate of collected flows has no effect on packets",
+        );
         warn(
             self.cache.idle_timeout > self.cache.active_timeout,
             "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",

@@ -142,6 +142,7 @@ pub const SPEC: Group = Group {
         },
         Flag {
             long: "zmq-encryption-key",
+            aliases: &["zmq-encryption"],
             value: Value::One("KEY"),
             help: "Encrypt for the ntopng that has this public key (CURVE)",
             doc: "40 characters of Z85, or the 80 hexadecimal digits that ntopng's page shows.",

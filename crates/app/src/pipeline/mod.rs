@@ -11,6 +11,7 @@
 
 mod books;
 mod captures;
+mod collect;
 mod live;
 mod open;
 mod outputs;
@@ -65,7 +66,7 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     for warning in options.warnings() {
         log::warn("options", &warning);
     }
-    let inputs = inputs(options)?;
+    let inputs = if options.collect.any() { Vec::new() } else { inputs(options)? };
     let signal: Signal = Arc::default();
     for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(number, Arc::clone(&signal))
@@ -79,7 +80,9 @@ pub fn run(options: &Options) -> Result<(), Stop> {
         .iter()
         .filter_map(|input| if let Input::Interface(name) = input { Some(name.clone()) } else { None })
         .collect();
-    let done = if interfaces.is_empty() {
+    let done = if options.collect.any() {
+        collect::run(options, &signal)
+    } else if interfaces.is_empty() {
         captures::run(options, inputs, &signal)
     } else if interfaces.len() == inputs.len() {
         live::run(options, &interfaces, &signal)
@@ -93,9 +96,17 @@ pub fn run(options: &Options) -> Result<(), Stop> {
 
 /// Checks all that can be checked without reading a packet.
 pub fn check(options: &Options) -> Result<(), Stop> {
+    if options.collect.any() {
+        return collect::check(options);
+    }
     inputs(options)?;
     setup::Plan::new(options)?;
     Ok(())
+}
+
+/// Refuses what cannot be done with collected flows.
+pub fn check_collecting(options: &Options) -> Result<(), Stop> {
+    collect::check_outputs(options)
 }
 
 /// Becomes another user than root, once everything that needs root is open.

@@ -4,6 +4,7 @@ pub mod aggregation;
 pub mod collector;
 pub mod command;
 pub mod interface_rule;
+pub mod listen;
 pub mod network;
 pub mod number;
 pub mod sampling;

@@ -26,8 +26,8 @@ impl PacketSampling {
 pub struct Sampling {
     /// Of captured packets.
     pub packet: PacketSampling,
-    /// Of collected flows: one flow stands for this many.
-    pub collect: u32,
+    /// Of collected flows: one flow stands for this many, whatever its exporter says.
+    pub collect: Option<u32>,
     /// Of exported flows: one of this many is exported.
     pub export: u32,
 }
@@ -35,7 +35,7 @@ pub struct Sampling {
 impl Default for Sampling {
     /// Everything is looked at and exported.
     fn default() -> Self {
-        Sampling { packet: PacketSampling::Sample(1), collect: 1, export: 1 }
+        Sampling { packet: PacketSampling::Sample(1), collect: None, export: 1 }
     }
 }
 
@@ -53,7 +53,7 @@ impl Sampling {
         };
         let sampling = Sampling {
             packet,
-            collect: fields.next().map_or(Ok(1), rate)?,
+            collect: fields.next().map(rate).transpose()?,
             export: fields.next().map_or(Ok(1), rate)?,
         };
         match fields.next() {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn rates_are_read() {
         let rates = Sampling::parse("@1000:2:3").unwrap();
-        assert_eq!(rates, Sampling { packet: PacketSampling::Upscale(1000), collect: 2, export: 3 });
+        assert_eq!(rates, Sampling { packet: PacketSampling::Upscale(1000), collect: Some(2), export: 3 });
         assert_eq!(Sampling::parse("1").unwrap(), Sampling::default());
         assert_eq!(Sampling::parse("5").unwrap().packet.rate(), 5);
         for text in ["", "0", "@", "a", "1:", "1:@2", "1:2:3:4", "2000000"] {

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 
 use super::outputs;
 use crate::flags::Options;
-use crate::flags::value::PacketSampling;
 use crate::stop::Stop;
 
 /// See the module.
@@ -38,15 +37,11 @@ impl Desk {
     /// A desk with a line for every output.
     pub fn new(options: &Options) -> Result<Desk, Stop> {
         let collect = &options.collect;
-        let rate = match options.cache.sampling.packet {
-            PacketSampling::Sample(1) if !options.cache.sampling.given => None,
-            PacketSampling::Sample(_) | PacketSampling::Upscale(_) => Some(options.cache.sampling.collect.max(1)),
-        };
         let config = Config {
             template_timeout: collect.template_timeout.nanos(),
             ignore_port: collect.ignore_port,
             template_ids: collect.template_ids.clone(),
-            rate,
+            rate: options.cache.sampling.collect,
             ..Config::default()
         };
         let lines = outputs::transcoders(options)?.into_iter().map(|transcoder| Line {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowsonde_engine::encode::Messages;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
@@ -25,7 +25,6 @@ use flowsonde_io::source::{Input, Poll};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::Transport;
 
-use super::live::now;
 use super::{Signal, inputs};
 use crate::flags::Options;
 use crate::flags::value::listen::{Listen, Speaks};
@@ -40,6 +39,21 @@ use outputs::Outputs;
 const QUEUE: usize = 1024;
 /// How often a desk looks at the clock and tells what it did.
 const PULSE: Duration = Duration::from_millis(100);
+
+pub(super) use outputs::check as check_outputs;
+
+/// Checks all that can be checked without receiving anything.
+pub fn check(options: &Options) -> Result<(), Stop> {
+    if !options.capture.inputs.is_empty() {
+        inputs(options)?;
+    }
+    outputs::template(options).map(|_| ())
+}
+
+/// The time of day.
+fn now() -> Nanos {
+    Nanos(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64))
+}
 
 /// Collects until the captures end, or until told to stop.
 pub fn run(options: &Options, signal: &Signal) -> Result<(), Stop> {
@@ -234,7 +248,7 @@ impl Worker {
             }
             // Told before it is handed on, so that nothing is delivered that was not received.
             self.publish();
-            self.hand_on(Nanos(0));
+            self.hand_on();
             match poll {
                 Ok(Poll::End) => break Ok(()),
                 Ok(_) => {}
@@ -246,7 +260,7 @@ impl Worker {
         };
         self.desk.close();
         self.publish();
-        self.hand_on(Nanos(0));
+        self.hand_on();
         result
     }
 
@@ -256,7 +270,7 @@ impl Worker {
     }
 
     /// Hands finished messages to the outputs; a full queue loses them, counted.
-    fn hand_on(&mut self, _: Nanos) {
+    fn hand_on(&mut self) {
         let sender = &self.sender;
         let mut lost = Vec::new();
         self.desk.deliver(&mut |at, messages| {

@@ -6,7 +6,7 @@ PROBE := target/release/flowsonde
 MINUTES ?= 15
 
 # Every Debian package that is installed is named here.
-BUILD_NEEDS := gcc libc6-dev make pkg-config libpcap-dev
+BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev
 CONFORMANCE_NEEDS := python3 tshark nfdump
 BENCH_NEEDS := python3 softflowd nfdump pmacct
 

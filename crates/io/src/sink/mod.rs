@@ -19,6 +19,8 @@ pub mod rotate;
 mod socket;
 pub mod tcp;
 pub mod udp;
+#[cfg(feature = "zmq")]
+pub mod zmq;
 
 /// A receiver of finished messages. It never blocks metering: what it cannot take at once it queues, within a bound, and
 /// what it has to drop it counts.

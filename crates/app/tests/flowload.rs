@@ -79,7 +79,10 @@ fn tshark_finds_nothing_wrong() {
         let count = 2000;
         let report = done(&[words, &[target, "--pcap", &capture, "--count=2000"]].concat());
         assert_eq!(report["flows"].as_u64(), Some(count), "{words:?}");
-        let Some(wrong) = tshark(&capture, &["-Y", "_ws.malformed || _ws.expert.severity >= 0x600000"]) else {
+        // One exporter that speaks several protocols has several sequences, which TShark takes for one.
+        let suspect =
+            if flows.is_empty() { "_ws.malformed" } else { "_ws.malformed || _ws.expert.severity >= 0x600000" };
+        let Some(wrong) = tshark(&capture, &["-Y", suspect]) else {
             eprintln!("skipped: tshark is not installed");
             return;
         };

@@ -26,6 +26,8 @@ pub struct Layout {
     pub help: &'static str,
     /// The protocol it is for, where it is for one only.
     pub only: Option<Dialect>,
+    /// It is the benchmark's: [`basic20`] writes it.
+    quick: bool,
     fields: &'static [Field],
 }
 
@@ -87,6 +89,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "basic20",
         help: "the 20 fields routers send of IPv4, 56 bytes",
         only: None,
+        quick: true,
         fields: &[
             Field(0, 8, 4, Source),
             Field(0, 12, 4, Destination),
@@ -114,6 +117,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "ipv6",
         help: "IPv6, with counters of 8 bytes",
         only: None,
+        quick: false,
         fields: &[
             Field(0, 27, 16, SourceV6),
             Field(0, 28, 16, DestinationV6),
@@ -137,6 +141,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "nsel",
         help: "firewall events as Cisco's ASA sends them, v9 only",
         only: Some(Dialect::V9),
+        quick: false,
         fields: &[
             Field(0, 148, 4, Connection),
             Field(0, 8, 4, Source),
@@ -167,6 +172,7 @@ pub const LAYOUTS: &[Layout] = &[
         name: "variable",
         help: "texts of variable length, IPFIX only",
         only: Some(Dialect::Ipfix),
+        quick: false,
         fields: &[
             Field(0, 8, 4, Source),
             Field(0, 12, 4, Destination),
@@ -254,6 +260,9 @@ impl Layout {
     /// Appends the record of a flow.
     #[inline]
     pub fn record(&self, dialect: Dialect, flow: &Flow, moment: &Moment, out: &mut Vec<u8>) {
+        if self.quick && dialect == Dialect::V9 {
+            return out.extend_from_slice(&basic20(flow, moment));
+        }
         for field in self.fields {
             value(field, dialect, flow, moment, out);
         }
@@ -297,7 +306,7 @@ fn value(field: &Field, dialect: Dialect, flow: &Flow, moment: &Moment, out: &mu
         DestinationAs => u64::from(flow.destination_as),
         SourceMask => u64::from(Flow::SOURCE_MASK),
         DestinationMask => u64::from(Flow::DESTINATION_MASK),
-        Direction => flow.draw >> 40 & 1,
+        Direction => u64::from(direction(flow)),
         Vlan => u64::from(flow.vlan),
         Connection => u64::from(flow.key) + 1,
         Zero => 0,
@@ -329,6 +338,38 @@ fn value(field: &Field, dialect: Dialect, flow: &Flow, moment: &Moment, out: &mu
         8 => out.extend_from_slice(&bytes),
         other => out.extend_from_slice(bytes.get(8_usize.saturating_sub(usize::from(other))..).unwrap_or(&[])),
     }
+}
+
+/// The record of the benchmark's layout in NetFlow v9, as the table has it, at a fifth of the time: a collector cannot be
+/// measured by a generator that costs as much as the collector does.
+#[inline]
+fn basic20(flow: &Flow, moment: &Moment) -> [u8; 56] {
+    let mut r = [0; 56];
+    r[0..4].copy_from_slice(&flow.source);
+    r[4..8].copy_from_slice(&flow.destination);
+    r[8..12].copy_from_slice(&flow.next_hop);
+    r[12..16].copy_from_slice(&flow.input.to_be_bytes());
+    r[16..20].copy_from_slice(&flow.output.to_be_bytes());
+    r[20..24].copy_from_slice(&flow.packets.to_be_bytes());
+    r[24..28].copy_from_slice(&flow.octets.to_be_bytes());
+    r[28..32].copy_from_slice(&moment.uptime(flow.first(moment.now)).to_be_bytes());
+    r[32..36].copy_from_slice(&moment.uptime(flow.last(moment.now)).to_be_bytes());
+    r[36..38].copy_from_slice(&flow.source_port.to_be_bytes());
+    r[38..40].copy_from_slice(&flow.destination_port.to_be_bytes());
+    r[40] = flow.tcp_flags;
+    r[41] = flow.protocol;
+    r[42] = flow.tos;
+    r[43..47].copy_from_slice(&flow.source_as.to_be_bytes());
+    r[47..51].copy_from_slice(&flow.destination_as.to_be_bytes());
+    r[51] = Flow::SOURCE_MASK;
+    r[52] = Flow::DESTINATION_MASK;
+    r[53] = direction(flow);
+    r[54..56].copy_from_slice(&flow.vlan.to_be_bytes());
+    r
+}
+
+fn direction(flow: &Flow) -> u8 {
+    (flow.draw >> 40) as u8 & 1
 }
 
 #[inline]
@@ -412,6 +453,19 @@ mod tests {
         assert_eq!(out[24..28], flow.octets.to_be_bytes());
         assert_eq!(out[32..36], MOMENT.uptime(flow.last(MOMENT.now)).to_be_bytes());
         assert_eq!(out[54..], flow.vlan.to_be_bytes());
+    }
+
+    #[test]
+    fn the_quick_way_writes_what_the_table_says() {
+        let layout = named("basic20").unwrap();
+        for number in 0..10_000 {
+            let flow = Flow::new(5, number);
+            let mut slow = Vec::new();
+            for field in layout.fields {
+                value(field, Dialect::V9, &flow, &MOMENT, &mut slow);
+            }
+            assert_eq!(slow, basic20(&flow, &MOMENT));
+        }
     }
 
     #[test]

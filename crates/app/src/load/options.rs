@@ -100,20 +100,24 @@ const REPLAYED: u32 = 256;
 
 /// One option.
 #[derive(Debug)]
-struct Flag {
-    long: &'static str,
+pub struct Flag {
+    /// The name after `--`.
+    pub long: &'static str,
     /// Its value's placeholder; empty for a switch.
-    value: &'static str,
-    default: &'static str,
-    help: &'static str,
-    /// Values that are right and wrong, which are tested.
-    good: &'static [&'static str],
-    bad: &'static [&'static str],
+    pub value: &'static str,
+    /// The default as the user would write it; empty if there is none.
+    pub default: &'static str,
+    /// What it does; begins with a capital, ends without a full stop.
+    pub help: &'static str,
+    /// Values that are right, the first the most typical: tested.
+    pub good: &'static [&'static str],
+    /// Values that are wrong: tested.
+    pub bad: &'static [&'static str],
     apply: fn(&mut Options, &str) -> Result<(), Stop>,
 }
 
 /// Topics with their options, in the order help shows them.
-const FLAGS: &[(&str, &[Flag])] = &[
+pub const FLAGS: &[(&str, &[Flag])] = &[
     (
         "Where to",
         &[
@@ -183,7 +187,7 @@ const FLAGS: &[(&str, &[Flag])] = &[
                 value: "N",
                 default: "1",
                 help: "Exporters, each from an address or port of its own as far as the limit of open files goes, then \
-                       with a domain of its own; of a replayed capture, sources told apart (256)",
+                       with a domain of its own; of a replayed capture, sources told apart, 256 if not said",
                 good: &["1", "10000"],
                 bad: &["0", "65537", "x"],
                 apply: |o, text| number(text, "exporters", 1..=65_536).map(|n| o.exporters = Some(n)),
@@ -306,7 +310,7 @@ const FLAGS: &[(&str, &[Flag])] = &[
             Flag {
                 long: "time",
                 value: "SECONDS",
-                default: "10, with --count or --replay none",
+                default: "10; with --count or --replay none",
                 help: "Stop after this long; of a capture, its own time",
                 good: &["60"],
                 bad: &["0", "1.5", "86400001"],

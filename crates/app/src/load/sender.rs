@@ -129,7 +129,7 @@ impl Sender {
     fn is_held_up(&mut self) -> Result<bool, Stop> {
         let (Some(backlog), Some(port)) = (&mut self.backlog, self.port) else { return Ok(false) };
         // Little can have been added since the last look.
-        if backlog.unseen < backlog.most / 8 {
+        if backlog.unseen < backlog.most / 4 {
             return Ok(false);
         }
         let mut before = Receiver::look(port).waiting;

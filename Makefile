@@ -9,6 +9,7 @@ MINUTES ?= 15
 BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev
 CONFORMANCE_NEEDS := python3 tshark nfdump
 BENCH_NEEDS := python3 softflowd nfdump pmacct
+BENCH_COLLECTOR_NEEDS := python3 nfdump nfdump-sflow pmacct gcc make libzmq3-dev
 
 .PHONY: help
 help: ## List these commands
@@ -77,6 +78,12 @@ bench: build ## Speed and memory beside other probes; results in bench/RESULTS.m
 	@.ci/install $(BENCH_NEEDS)
 	bench/run
 	bench/active-flows
+
+.PHONY: bench-collector
+bench-collector: build ## Speed and memory of collecting beside other collectors; results in bench/RESULTS.md
+	@.ci/install $(BENCH_COLLECTOR_NEEDS)
+	$(CARGO) build --locked --release --bin flowload
+	bench/collector
 
 .PHONY: bless
 bless: ## Rewrite what golden cases expect; read the difference like code

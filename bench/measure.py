@@ -71,33 +71,47 @@ class Result:
 def run(command, cwd=None, limit=600):
     """Runs a command to its end. A helper process adopts all descendants, so
     daemons and plugins count too; memory is the sum of the processes' peaks."""
-    ours, theirs = os.pipe()
-    helper = os.fork()
-    if helper == 0:
-        os.close(ours)
-        try:
-            answer = supervise(command, cwd, limit)
-        except BaseException as reason:
-            answer = {"code": -1, "cpu": 0, "peak": 0, "wall": 0, "said": repr(reason)}
-        os.write(theirs, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(theirs)
-    text = b""
-    while part := os.read(ours, 65536):
-        text += part
-    os.close(ours)
-    os.waitpid(helper, 0)
-    answer = json.loads(text)
-    return Result(answer["cpu"], answer["peak"], answer["wall"], answer["code"], answer["said"])
+    return Running(command, cwd, limit).result()
 
 
-def supervise(command, cwd, limit):
+class Running:
+    """A command at work, see run; it may be told to end."""
+
+    def __init__(self, command, cwd=None, limit=600):
+        self.answers, theirs = os.pipe()
+        self.helper = os.fork()
+        if self.helper == 0:
+            os.close(self.answers)
+            try:
+                answer = supervise(command, cwd, limit, theirs)
+            except BaseException as reason:
+                answer = {"code": -1, "cpu": 0, "peak": 0, "wall": 0, "said": repr(reason)}
+            os.write(theirs, json.dumps(answer).encode() + b"\n")
+            os._exit(0)
+        os.close(theirs)
+        self.text = os.fdopen(self.answers, "rb")
+        self.pid = json.loads(self.text.readline()).get("pid")
+
+    def end(self, number=signal.SIGTERM):
+        """Tells the command, not what it started, to end."""
+        if self.pid:
+            os.kill(self.pid, number)
+
+    def result(self):
+        answer = json.loads(self.text.readline() or b'{"code":-1,"cpu":0,"peak":0,"wall":0,"said":""}')
+        self.text.close()
+        os.waitpid(self.helper, 0)
+        return Result(answer["cpu"], answer["peak"], answer["wall"], answer["code"], answer["said"])
+
+
+def supervise(command, cwd, limit, answers):
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.memfd_create("log")
     started = time.monotonic()
     child = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                              start_new_session=True)
+    os.write(answers, json.dumps({"pid": child.pid}).encode() + b"\n")
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(child.pid, signal.SIGKILL))
     signal.alarm(limit)
     cpu, peak, code = 0.0, 0, 0
@@ -224,3 +238,16 @@ def machine():
 
 def flowsonde_command(program, capture, port, *extra):
     return [str(program), "-i", str(capture), "-n", f"udp://127.0.0.1:{port}", "-V", "10", *extra]
+
+
+def write_section(name, text):
+    """Puts text between the markers of this name in RESULTS.md, at its end when they are not there."""
+    path = pathlib.Path(__file__).with_name("RESULTS.md")
+    before = path.read_text() if path.exists() else ""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
+    section = f"{begin}{text.strip()}\n{end}"
+    if begin in before and end in before:
+        head, rest = before.split(begin, 1)
+        path.write_text(head + section + rest.split(end, 1)[1])
+    else:
+        path.write_text(f"{before.rstrip()}\n\n{section}" if before else section)

@@ -2,6 +2,7 @@
 //!
 //! [`flags`] says what can be asked for, [`config`] reads it from a file, [`manual`] prints it. [`ledger`] says what
 //! became of every packet; [`log`] and [`progress`] are the lines a person sees meanwhile, written through [`console`].
+//! [`load`] is the load generator, `flowload`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
 
@@ -10,6 +11,7 @@ pub mod config;
 pub mod console;
 pub mod flags;
 pub mod ledger;
+pub mod load;
 pub mod log;
 pub mod manual;
 pub mod pipeline;

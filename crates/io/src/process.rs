@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::time::Duration;
 
 /// Goes to the background: a new session, no terminal, standard streams on `/dev/null`. The working directory stays.
 /// To be called before any thread is started.
@@ -76,4 +77,59 @@ pub fn pin(cpu: u16) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn pin(_cpu: u16) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// User and system time of this process so far, all threads.
+pub fn cpu_time() -> Duration {
+    // SAFETY: a struct of integers, for which zero is a value; the call fills it in and cannot fail for this process.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let time = |t: libc::timeval| {
+        Duration::from_secs(u64::try_from(t.tv_sec).unwrap_or(0))
+            + Duration::from_micros(u64::try_from(t.tv_usec).unwrap_or(0))
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Raises the number of files this process may have open as far as the system lets it without privileges, and tells it.
+pub fn raise_open_files() -> u64 {
+    // SAFETY: a struct of two integers goes in and out.
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 256, rlim_max: 256 };
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            let most = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &most) == 0 {
+                limit = most;
+            }
+        }
+        // The type is not 64 bits wide everywhere.
+        #[allow(clippy::unnecessary_cast, reason = "see above")]
+        let files = limit.rlim_cur as u64;
+        files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_goes_on() {
+        let before = cpu_time();
+        let mut sum = 0_u64;
+        while cpu_time() == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(cpu_time() > before);
+    }
+
+    #[test]
+    fn open_files_only_rise() {
+        let files = raise_open_files();
+        assert!(files > 0);
+        assert_eq!(raise_open_files(), files);
+    }
 }

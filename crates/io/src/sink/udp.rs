@@ -29,11 +29,13 @@ pub struct Options {
     pub pace: Option<Pace>,
     /// Let the kernel cut datagrams where it can.
     pub segment: bool,
+    /// How messages call the option that named the receiver, and the one that named `local`.
+    pub called: (&'static str, &'static str),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { local: Vec::new(), patient: false, pace: None, segment: true }
+        Options { local: Vec::new(), patient: false, pace: None, segment: true, called: ("-n", "-q") }
     }
 }
 
@@ -47,6 +49,8 @@ pub struct Udp {
     segment_limit: usize,
     runs: Vec<Run>,
     counters: Counters,
+    /// How messages call the option that named the receiver.
+    called: &'static str,
     said: Vec<(&'static str, Instant)>,
     notices: Vec<String>,
 }
@@ -75,9 +79,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 impl Udp {
     /// A socket to the first of `remotes` that there is a route to.
     pub fn open(remotes: &[SocketAddr], options: Options) -> Result<Self, Error> {
-        let mut error = Error("-n: no address".into());
+        let mut error = Error(format!("{}: no address", options.called.0));
         for remote in remotes {
-            match connected(*remote, &options.local) {
+            match connected(*remote, &options) {
                 Ok(socket) => return Ok(Self::with(socket, *remote, &options)),
                 Err(next) => error = next,
             }
@@ -94,6 +98,7 @@ impl Udp {
             pacer: Pacer::new(options.pace),
             runs: Vec::new(),
             counters: Counters::default(),
+            called: options.called.0,
             said: Vec::new(),
             notices: Vec::new(),
         }
@@ -218,7 +223,7 @@ impl Udp {
             "denied" => "a local firewall rule forbids it",
             _ => "check the route",
         };
-        self.notices.push(format!("-n {}: {error}: {hint}", self.remote));
+        self.notices.push(format!("{} {}: {error}: {hint}", self.called, self.remote));
     }
 }
 
@@ -258,22 +263,26 @@ fn joins(run: &Run, length: usize, segment_limit: usize) -> bool {
 }
 
 /// A non-blocking socket, bound and connected.
-fn connected(remote: SocketAddr, locals: &[SocketAddr]) -> Result<UdpSocket, Error> {
+fn connected(remote: SocketAddr, options: &Options) -> Result<UdpSocket, Error> {
+    let (locals, (receiver, sender)) = (options.local.as_slice(), options.called);
     let local = match (locals.first(), local_for(remote, locals)) {
         (None, _) if remote.is_ipv4() => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
         (None, _) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
         (Some(_), Some(local)) => local,
         (Some(other), None) => {
             let family = if remote.is_ipv4() { "IPv4" } else { "IPv6" };
-            return Err(Error(format!("-q {}: cannot send to -n {remote}; name an {family} address", other.ip())));
+            return Err(Error(format!(
+                "{sender} {}: cannot send to {receiver} {remote}; name an {family} address",
+                other.ip()
+            )));
         }
     };
     let socket = UdpSocket::bind(local)
-        .map_err(|error| Error(format!("-q {local}: {error}; name an address of this host and a free port")))?;
+        .map_err(|error| Error(format!("{sender} {local}: {error}; name an address of this host and a free port")))?;
     socket
         .connect(remote)
         .and_then(|()| socket.set_nonblocking(true))
-        .map_err(|error| Error(format!("-n {remote}: {error}; check the address and the routes to it")))?;
+        .map_err(|error| Error(format!("{receiver} {remote}: {error}; check the address and the routes to it")))?;
     kernel::enlarge_send_buffer(&socket);
     Ok(socket)
 }

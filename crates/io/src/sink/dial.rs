@@ -28,7 +28,7 @@ pub(super) fn wait(stream: &TcpStream, time: Duration) {
 }
 
 /// Has the kernel find out when the peer is silent for longer.
-pub(super) fn watch_peer(stream: &TcpStream, silence: Duration) {
+pub(crate) fn watch_peer(stream: &TcpStream, silence: Duration) {
     #[cfg(target_os = "linux")]
     super::socket::watch_peer(std::os::fd::AsFd::as_fd(stream), silence);
     #[cfg(not(target_os = "linux"))]

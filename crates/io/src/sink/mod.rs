@@ -7,7 +7,7 @@ use flowsonde_engine::encode::Messages;
 use flowsonde_wire::Nanos;
 
 mod calendar;
-mod dial;
+pub(crate) mod dial;
 pub mod file;
 pub mod hook;
 pub mod locked;
@@ -16,7 +16,7 @@ mod queue;
 pub mod resolve;
 pub mod rotate;
 #[cfg(target_os = "linux")]
-mod socket;
+pub(crate) mod socket;
 pub mod tcp;
 pub mod udp;
 #[cfg(feature = "zmq")]

@@ -83,7 +83,7 @@ pub(super) fn path_mtu(socket: BorrowedFd<'_>, remote: SocketAddr) -> Option<usi
     if result == 0 { usize::try_from(value).ok() } else { None }
 }
 
-pub(super) fn set_option(
+pub(crate) fn set_option(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
@@ -126,7 +126,7 @@ pub(super) fn dial(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<
 }
 
 /// Makes the kernel end a connection whose peer is silent: unanswered probes when idle, unanswered data when not.
-pub(super) fn watch_peer(socket: BorrowedFd<'_>, silence: Duration) {
+pub(crate) fn watch_peer(socket: BorrowedFd<'_>, silence: Duration) {
     let seconds = libc::c_int::try_from(silence.as_secs()).unwrap_or(libc::c_int::MAX).max(4);
     for (level, name, value) in [
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
@@ -140,13 +140,13 @@ pub(super) fn watch_peer(socket: BorrowedFd<'_>, silence: Duration) {
 
 /// A socket address as the kernel takes it.
 #[repr(C)]
-union Address {
+pub(crate) union Address {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
 }
 
 impl Address {
-    fn of(address: SocketAddr) -> (Address, libc::socklen_t) {
+    pub(crate) fn of(address: SocketAddr) -> (Address, libc::socklen_t) {
         match address {
             SocketAddr::V4(address) => {
                 let v4 = libc::sockaddr_in {

@@ -23,6 +23,24 @@ pub fn readable(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
     }
 }
 
+/// Waits until one of the descriptors of `set` is ready for what it asks, or has an error to tell; each is told in
+/// `revents`. None is when the time is over or a signal came.
+pub fn ready(set: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer and the length are those of `set`, of which only `revents` is written. A descriptor that is not
+    // open is told as such.
+    match unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, millis) } {
+        -1 => {
+            set.iter_mut().for_each(|one| one.revents = 0);
+            match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+                error => Err(error),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The number of the interface called `name`, in this network namespace.
 pub fn interface_index(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod af_packet;
+pub mod exports;
 pub mod files;
 pub mod filter;
 mod kernel;
@@ -22,10 +23,10 @@ pub use live::LiveOptions;
 pub use paced::Paced;
 pub use pcap_file::CaptureFile;
 
-/// What one [`Source::poll`] came to.
+/// What one [`Source::poll`] came to, or one [`exports::Exports::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// This many frames were handed on; none when all that was looked at was filtered or no packet.
+    /// This many frames, or messages, were handed on; none when all that was looked at was filtered or no packet.
     Frames(usize),
     /// Nothing arrived in time; more may come. Live sources only.
     Idle,

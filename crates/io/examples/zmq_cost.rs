@@ -29,7 +29,7 @@ fn publish(length: usize, count: usize) {
     let options = Options { patient: true, ..Options::default() };
     let mut sink = Zmq::open(&["tcp://127.0.0.1:*".into()], &options).expect("a free port");
     let endpoint = sink.bound().remove(0);
-    let mut subscriber = Command::new(std::env::current_exe().expect("this program"))
+    let subscriber = Command::new(std::env::current_exe().expect("this program"))
         .args(["subscribe", &endpoint])
         .stdout(Stdio::piped())
         .spawn()

@@ -1,8 +1,10 @@
 //! Collecting flows from other exporters.
 
+use std::path::PathBuf;
+
 use super::value::number::number;
 use super::value::{Seconds, listen::Listen};
-use super::{Flag, Group, Repeat, Value};
+use super::{Flag, Group, Offer, Repeat, Value};
 
 /// What was asked for about collecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,12 @@ pub struct Collect {
     pub ignore_port: bool,
     /// Templates that came over UDP are forgotten when not refreshed for so long; 0 is never.
     pub template_timeout: Seconds,
+    /// The certificate shown to exporters, and its key.
+    pub tls_cert: Option<PathBuf>,
+    /// The key.
+    pub tls_key: Option<PathBuf>,
+    /// Exporters have to show a certificate of this authority.
+    pub tls_ca: Option<PathBuf>,
     /// Only templates of these ids are read; empty is all.
     pub template_ids: Vec<u16>,
 }
@@ -33,6 +41,9 @@ impl Default for Collect {
             passthrough: false,
             ignore_port: false,
             template_timeout: Seconds(1800),
+            tls_cert: None,
+            tls_key: None,
+            tls_ca: None,
             template_ids: Vec::new(),
         }
     }
@@ -50,10 +61,10 @@ pub const SPEC: Group = Group {
             repeat: Repeat::Adds,
             help: "Collect NetFlow, IPFIX and sFlow that exporters send to this port",
             doc: "NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 may all come to one port; they are told apart message by \
-                  message. Without a transport it is UDP; `tcp://` and `sctp://` carry IPFIX. With `-i` and a capture \
+                  message. Without a transport it is UDP; `tcp://`, `tls://` and `sctp://` carry IPFIX. With `-i` and a capture \
                   the messages are taken from the capture instead: those to that port, or with `any` every one; files \
                   named `.dat` or `.bin` hold one message each.",
-            good: &["2055", "any", "tcp://4739", "192.0.2.1:2055"],
+            good: &["2055", "any", "tcp://4739", "tls://4740", "192.0.2.1:2055"],
             bad: &["", "x", "70000", "dtls://4739", "2055c"],
             apply: |options, text| {
                 options.collect.ports.push(Listen::parse(text)?);
@@ -92,6 +103,42 @@ pub const SPEC: Group = Group {
             bad: &["x", "-1"],
             apply: |options, text| {
                 options.collect.template_timeout = Seconds::parse(text, 0)?;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "tls-cert",
+            value: Value::One("FILE"),
+            help: "Certificate shown to exporters that send to tls:// (PEM)",
+            offer: Offer::Files,
+            good: &["collector.pem"],
+            apply: |options, text| {
+                options.collect.tls_cert = Some(text.into());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "tls-priv-key",
+            value: Value::One("FILE"),
+            help: "Private key of that certificate (PEM)",
+            offer: Offer::Files,
+            good: &["collector.key"],
+            apply: |options, text| {
+                options.collect.tls_key = Some(text.into());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "tls-ca",
+            value: Value::One("FILE"),
+            help: "Take exporters only that show a certificate of this authority (PEM)",
+            offer: Offer::Files,
+            good: &["exporters.pem"],
+            apply: |options, text| {
+                options.collect.tls_ca = Some(text.into());
                 Ok(())
             },
             ..Flag::SWITCH

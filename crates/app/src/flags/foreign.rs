@@ -32,7 +32,7 @@ pub const NAMES: &str = "\
     pop-dump-dir pop-exec-cmd probe-ip process-learning-duration proxy-ports radius-dump-dir radius-exec-cmd redis \
     rtp-discard-late-pkts short-proc-stats simulate-collection sip-dump-dir sip-exec-cmd skip-packet-header-bytes \
     smart-udp-frags smtp-dump-dir smtp-exec-cmd snmp-mapping snmp-mappings ssdp-dump-dir syslog syslog-flow-format \
-    tcp tcp-dont-send-flow-lenght terminate-in timestamp-format tls-cert tls-insecure tls-priv-key \
+    tcp tcp-dont-send-flow-lenght terminate-in timestamp-format tls-insecure \
     tunnel tzsp-port ucloud upscale-traffic use-obs-domain-id use-obs-domain-id-port version-json \
     vlanid-as-iface-idx with-dpdk zmq-publish-events zmq-simulate-exporters";
 

@@ -8,9 +8,9 @@ use super::interface::Interface;
 use super::output::Output;
 use super::process::Process;
 use super::template::Template;
-use super::zmq::Zmq;
 use super::value::listen::Listen;
 use super::value::{Collector, Host, PacketSampling, Sender, Sink};
+use super::zmq::Zmq;
 use crate::stop::Stop;
 
 /// What was asked for.

@@ -124,8 +124,10 @@ pub const SPEC: Group = Group {
             good: &["255"],
             bad: &["0", "256"],
             apply: |options, text| {
-                options.zmq.batch =
-                    Some(number(text, "a number of flows", 1..=255_u8).map_err(|_| "not a number of flows; give 1 to 255")?);
+                options.zmq.batch = Some(
+                    number(text, "a number of flows", 1..=255_u8)
+                        .map_err(|_| "not a number of flows; give 1 to 255")?,
+                );
                 Ok(())
             },
             ..Flag::SWITCH

@@ -1,4 +1,4 @@
-//! Where exporters send to: `[udp|tcp|sctp://][ip:]port`, or `any` of a capture.
+//! Where exporters send to: `[udp|tcp|tls|sctp://][ip:]port`, or `any` of a capture.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::number::number;
 use crate::stop::Stop;
 
-const REMEDY: &str = "give [udp://|tcp://|sctp://][ip:]port, or any with a capture";
+const REMEDY: &str = "give [udp://|tcp://|tls://|sctp://][ip:]port, or any with a capture";
 
 /// What `-3` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Speaks {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream, encrypted.
+    Tls,
     /// Messages on a connection of several streams.
     Sctp,
 }
@@ -45,11 +47,12 @@ impl Listen {
             None => (Speaks::Udp, text),
             Some(("udp", rest)) => (Speaks::Udp, rest),
             Some(("tcp", rest)) => (Speaks::Tcp, rest),
+            Some(("tls", rest)) => (Speaks::Tls, rest),
             Some(("sctp", rest)) => (Speaks::Sctp, rest),
             Some(("dtls", _)) => {
-                return Err("DTLS is not supported; let the exporter send over TCP through a TLS tunnel".into());
+                return Err("DTLS is not supported; let the exporter send over TLS, as tls://port".into());
             }
-            Some((other @ ("tls" | "zmq"), _)) => {
+            Some((other @ "zmq", _)) => {
                 return Err(Stop::Usage(format!("{other} is not supported by this version; {REMEDY}")));
             }
             Some((other, _)) => return Err(Stop::Usage(format!("'{other}' is no transport; {REMEDY}"))),
@@ -58,7 +61,8 @@ impl Listen {
             None => (None, rest),
             Some((address, port)) => {
                 let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-                let parsed = bare.parse().map_err(|_| Stop::Usage(format!("'{address}' is no IP address; {REMEDY}")))?;
+                let parsed =
+                    bare.parse().map_err(|_| Stop::Usage(format!("'{address}' is no IP address; {REMEDY}")))?;
                 (Some(parsed), port)
             }
         };
@@ -77,6 +81,7 @@ impl fmt::Display for Listen {
         let transport = match transport {
             Speaks::Udp => "udp",
             Speaks::Tcp => "tcp",
+            Speaks::Tls => "tls",
             Speaks::Sctp => "sctp",
         };
         match address {
@@ -104,7 +109,7 @@ mod tests {
             assert_eq!(Listen::parse(text).unwrap().to_string(), shown);
         }
         for (text, part) in
-            [("dtls://1", "TLS tunnel"), ("2055c", "leave out the c"), ("0", "no port"), ("a:1", "no IP address")]
+            [("dtls://1", "tls://port"), ("2055c", "leave out the c"), ("0", "no port"), ("a:1", "no IP address")]
         {
             let error = Listen::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

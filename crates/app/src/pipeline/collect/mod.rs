@@ -68,8 +68,8 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         )));
     }
     let ports = ports(options);
-    let mut source =
-        Captures::open(inputs, ports, options.capture.filter.as_deref(), now()).map_err(|error| Stop::Failed(error.0))?;
+    let mut source = Captures::open(inputs, ports, options.capture.filter.as_deref(), now())
+        .map_err(|error| Stop::Failed(error.0))?;
     let mut outputs = Outputs::open(options, true)?;
     let mut desk = Desk::new(options)?;
     let mut account = Account::new("captures");
@@ -123,7 +123,8 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     for (name, source) in sources {
         let account = Arc::new(Mutex::new(Account::new(&name)));
         accounts.push(Arc::clone(&account));
-        let worker = Worker { source, desk: Desk::new(options)?, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let worker =
+            Worker { source, desk: Desk::new(options)?, account, sender: sender.clone(), stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
@@ -191,22 +192,28 @@ fn open(options: &Options) -> Result<Vec<Named>, Stop> {
     let mut sources: Vec<Named> = Vec::new();
     for listen in &options.collect.ports {
         let Listen::Port { transport, address, port } = listen else {
-            return Err(Stop::Usage("--collector-port=any: is for captures; name a port, or give -i with a capture".into()));
+            return Err(Stop::Usage(
+                "--collector-port=any: is for captures; name a port, or give -i with a capture".into(),
+            ));
         };
         let place = |transport| Place { transport, address: *address, port: *port };
         let opened: Vec<Box<dyn Exports>> = match transport {
             Speaks::Udp => {
                 let wanted = exports::udp::Options {
                     workers,
-                    ignore_port: options.collect.ignore_port,
+                    by_address: options.collect.ignore_port,
                     ..exports::udp::Options::default()
                 };
                 boxed(Udp::open(&place(Transport::Udp), &wanted).map_err(failed)?)
             }
-            Speaks::Tcp => boxed(
-                Streams::open(&place(Transport::Tcp), &exports::stream::Options::default()).map_err(failed)?,
-            ),
-            Speaks::Sctp => vec![Box::new(sctp::Sctp::open(&place(Transport::Sctp)).map_err(failed)?)],
+            Speaks::Tcp => {
+                boxed(Streams::open(&place(Transport::Tcp), &exports::stream::Options::default()).map_err(failed)?)
+            }
+            Speaks::Tls => open_tls(options, &place(Transport::Tls))?,
+            Speaks::Sctp => {
+                let most = exports::stream::Options::default().connections;
+                vec![Box::new(sctp::Sctp::open(&place(Transport::Sctp), most).map_err(failed)?)]
+            }
         };
         let many = opened.len() > 1;
         for (i, source) in opened.into_iter().enumerate() {
@@ -214,6 +221,22 @@ fn open(options: &Options) -> Result<Vec<Named>, Stop> {
         }
     }
     Ok(sources)
+}
+
+#[cfg(feature = "tls")]
+fn open_tls(options: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, Stop> {
+    let collect = &options.collect;
+    let (Some(certificate), Some(key)) = (collect.tls_cert.clone(), collect.tls_key.clone()) else {
+        return Err(Stop::Usage(format!("-3 {place}: needs a certificate; give --tls-cert and --tls-priv-key")));
+    };
+    let identity = exports::tls::Identity { certificate, key, authority: collect.tls_ca.clone() };
+    let opened = exports::tls::open(place, &identity, &exports::stream::Options::default());
+    Ok(boxed(opened.map_err(|error| Stop::Failed(error.0))?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn open_tls(_: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, Stop> {
+    Err(Stop::Usage(format!("-3 {place}: this build has no TLS; use tcp://, or a build with the feature tls")))
 }
 
 fn boxed<T: Exports + 'static>(sources: Vec<T>) -> Vec<Box<dyn Exports>> {

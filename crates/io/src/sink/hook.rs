@@ -121,6 +121,9 @@ fn like_stderr() -> Stdio {
 mod tests {
     use super::*;
 
+    /// Longer than any command here takes on any machine.
+    const LONG: Duration = Duration::from_secs(60);
+
     fn shell(script: &str) -> Command {
         Command { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
     }
@@ -131,7 +134,7 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let mut hook = Hook::new(shell("echo done > \"$0.out\"; rm \"$0\""));
         hook.run(&path);
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         assert!(!path.exists());
         let out = path.with_added_extension("out");
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "done\n");
@@ -141,13 +144,16 @@ mod tests {
 
     #[test]
     fn few_run_at_a_time() {
-        let mut hook = Hook::new(shell("sleep 0.05"));
+        let gate = std::env::temp_dir().join(format!("flowsonde-hook-gate-{}", std::process::id()));
+        let mut hook = Hook::new(shell("while ! test -e \"$0\"; do sleep 0.01; done"));
         for _ in 0..20 {
-            hook.run(Path::new("x"));
+            hook.run(&gate);
             assert!(hook.running.len() <= MOST_RUNNING);
         }
-        assert_eq!(hook.running.len() + hook.waiting.len(), 20);
-        hook.finish(Duration::from_secs(10));
+        assert_eq!((hook.running.len(), hook.waiting.len()), (MOST_RUNNING, 20 - MOST_RUNNING));
+        std::fs::write(&gate, "").unwrap();
+        hook.finish(LONG);
+        std::fs::remove_file(gate).unwrap();
         assert!(hook.running.is_empty() && hook.waiting.is_empty() && hook.notices().is_empty());
     }
 
@@ -156,14 +162,14 @@ mod tests {
         let mut hook = Hook::new(shell("exit 3"));
         hook.run(Path::new("one"));
         hook.run(Path::new("two"));
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         let said = hook.notices();
         assert!(said.len() == 1 && said[0].contains("exit status: 3"), "{said:?}");
 
         let mut hook = Hook::new(Command { program: "/nonexistent".into(), arguments: Vec::new() });
         hook.run(Path::new("one"));
         hook.run(Path::new("two"));
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         let said = hook.notices();
         assert!(said.len() == 1 && said[0].starts_with("-R /nonexistent: No such file"), "{said:?}");
     }

@@ -11,6 +11,8 @@ mod dial;
 pub mod file;
 pub mod hook;
 pub mod locked;
+#[cfg(test)]
+mod loopback;
 pub mod pace;
 mod queue;
 pub mod resolve;

@@ -483,8 +483,19 @@ mod tests {
             sink.tick();
         }
         sink.close();
-        let names: Vec<_> = texts(&directory).into_iter().map(|(name, _)| name).collect();
         let expected = ["20240229T120100Z.flows.seen", "20240229T120200Z.flows.seen", "20240229T120300Z.flows.seen"];
+        // On a slow machine a command may outlast the sink.
+        let began = std::time::Instant::now();
+        loop {
+            let names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            if names.iter().all(|name| name.to_string_lossy().ends_with(".seen"))
+                || began.elapsed() > Duration::from_secs(60)
+            {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let names: Vec<_> = texts(&directory).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, expected);
         assert!(sink.notices().is_empty());
         fs::remove_dir_all(&directory).unwrap();

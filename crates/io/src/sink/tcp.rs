@@ -32,8 +32,10 @@ pub struct Options {
     pub local: Vec<SocketAddr>,
     /// Bytes that may wait.
     pub queue: usize,
-    /// Wait up to one second a call for room in the queue, as when reading captures.
+    /// Wait for room in the queue, as when reading captures.
     pub patient: bool,
+    /// How long one call waits for it.
+    pub patience: Duration,
     /// The pause before a connection is tried again; it doubles from try to try, up to `longest_pause`.
     pub first_pause: Duration,
     /// The longest pause before a connection is tried again.
@@ -46,6 +48,7 @@ impl Default for Options {
             local: Vec::new(),
             queue: 4 << 20,
             patient: false,
+            patience: Duration::from_secs(1),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
         }
@@ -91,7 +94,6 @@ enum Session {
 }
 
 const DIAL_TIME: Duration = Duration::from_secs(5);
-const PATIENT: Duration = Duration::from_secs(1);
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// A collector that acknowledges nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -247,7 +249,7 @@ impl Tcp {
             }
             let until = match *deadline {
                 Some(until) => until,
-                None if self.options.patient => *deadline.insert(Instant::now() + PATIENT),
+                None if self.options.patient => *deadline.insert(Instant::now() + self.options.patience),
                 None => return Err("queue_full"),
             };
             let left = until.saturating_duration_since(Instant::now());

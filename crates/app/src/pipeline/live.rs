@@ -148,6 +148,7 @@ impl Books<'_> {
             total.meter.packets += account.meter.packets;
             total.meter.metered += account.meter.metered;
             total.meter.started += account.meter.started;
+            total.meter.evicted += account.meter.evicted;
         }
         total
     }

@@ -55,7 +55,7 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
     let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
     Ok(Outputs::new(env, local, collectors)
         .dealing(options.export.all_collectors, options.cache.sampling.export)
-        .with_summary(options.summarises().then(Summary::default)))
+        .with_summary(options.summarises().then(|| Summary::new(options.cache.max_flows))))
 }
 
 fn failed(error: sink::Error) -> Stop {

@@ -1,0 +1,94 @@
+//! Bugs that users met, each test named for what broke.
+//!
+//! Everything is read from `tests/captures`, nothing needs root or a network beyond loopback.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flowsonde");
+const CAPTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/captures");
+
+fn capture(name: &str) -> String {
+    let path = fs::canonicalize(CAPTURES).unwrap().join(name).with_extension("pcap");
+    path.to_str().unwrap().to_owned()
+}
+
+/// A folder that is gone when the test ends; programs run in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("flowsonde-bug-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(&self.0).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// A stage of the ledger `ledger.json`.
+    fn stage(&self, name: &str) -> Value {
+        let ledger: Value = serde_json::from_str(&self.read("ledger.json")).unwrap();
+        ledger["stages"].as_array().unwrap().iter().find(|stage| stage["stage"] == name).unwrap().clone()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a run ended and what it said.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+#[test]
+fn evictions_and_fragments_are_told() {
+    let scratch = Scratch::new();
+    let run = |name: &str| scratch.run(&["-i", &capture(name), "-M", "16", "-b", "1", "--ledger", "ledger.json"]);
+    let ran = run("scan");
+    let evicted = scratch.stage("cache")["notes"]["evicted"].as_u64().unwrap();
+    assert!(evicted > 0);
+    let line = format!("\n{evicted} flows were exported early: -M 16 was reached\n");
+    assert!(ran.out.contains(&line), "{}", ran.out);
+    assert!(ran.err.contains(&format!("(evicted {evicted})")), "{}", ran.err);
+
+    let ran = run("fragments");
+    assert!(!ran.out.contains("exported early"), "{}", ran.out);
+    let notes = scratch.stage("meter")["notes"].clone();
+    assert!(notes["fragments"].as_u64() > Some(0), "{notes}");
+    for reason in ["overlapping", "incomplete", "orphaned", "evicted"] {
+        assert!(notes[format!("fragments_{reason}")].is_u64(), "{notes}");
+    }
+}

@@ -92,3 +92,28 @@ fn evictions_and_fragments_are_told() {
         assert!(notes[format!("fragments_{reason}")].is_u64(), "{notes}");
     }
 }
+
+#[test]
+fn what_a_full_disk_took_is_a_failure() {
+    let scratch = Scratch::new();
+    let tls = capture("tls");
+    for option in ["--json", "--csv", "--ipfix-file"] {
+        let ran = scratch.run(&["-i", &tls, option, "/dev/full"]);
+        let last = ran.err.lines().last().unwrap();
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let end = " records were not written: No space left on device (os error 28)";
+        assert!(last.starts_with(&format!("flowsonde: {option} /dev/full: ")) && last.ends_with(end), "{last}");
+    }
+    // The table, and what only prints.
+    for arguments in [&["-i", &tls][..], &["--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = scratch.command(arguments).stdout(full).output().unwrap();
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{err}");
+        assert!(err.starts_with("flowsonde: cannot write to the standard output: No space left"), "{err}");
+    }
+    // Nobody reads: `| head`.
+    let mut child = scratch.command(&["-i", &tls]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

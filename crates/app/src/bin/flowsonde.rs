@@ -10,10 +10,16 @@ use flowsonde_app::{catalogue, console, log, manual, pipeline};
 static ALLOCATOR: flowsonde_io::memory::HugePages = flowsonde_io::memory::HugePages;
 
 fn main() -> ExitCode {
-    match flags::read(std::env::args_os().skip(1)).and_then(|options| act(&options)) {
+    match flags::read(std::env::args_os().skip(1)).and_then(|options| act(&options)).and_then(|()| printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => stop.report(manual::PROGRAM),
     }
+}
+
+/// What was printed for a person is lost as records are when the disk is full.
+fn printed() -> Result<(), Stop> {
+    console::unprinted()
+        .map_or(Ok(()), |error| Err(Stop::Failed(format!("cannot write to the standard output: {error}"))))
 }
 
 fn act(options: &Options) -> Result<(), Stop> {

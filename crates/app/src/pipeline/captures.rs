@@ -73,7 +73,7 @@ impl<'a, S: Source> Run<'a, S> {
         outputs.close(now);
         self.warn();
         self.show(outputs, true)?;
-        read
+        read.and_then(|()| outputs.outcome())
     }
 
     fn read(&mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {

@@ -96,7 +96,8 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         summary.print(&books.total());
     }
     fed?;
-    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))
+    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))?;
+    outputs.outcome()
 }
 
 /// Half of the CPUs: the kernel needs the others to receive.

@@ -10,6 +10,7 @@ use flowsonde_wire::Nanos;
 
 use super::summary::Summary;
 use crate::log;
+use crate::stop::Stop;
 
 /// Messages, and bytes, that are handed to a sink at once; fewer wait for the next tick.
 const MANY: usize = 128;
@@ -237,6 +238,12 @@ impl Outputs {
         for output in self.local.iter_mut().chain(&mut self.collectors) {
             output.close(&self.env);
         }
+    }
+
+    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
+    pub fn outcome(&self) -> Result<(), Stop> {
+        let failures: Vec<String> = self.iter().filter_map(|output| output.sink.failure()).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 
     /// True when an output is gone for good, as when what reads our standard output ended: there is no use in going on.

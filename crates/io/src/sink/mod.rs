@@ -69,6 +69,12 @@ pub trait Sink: Send {
         false
     }
 
+    /// Why the run did not do what was asked of this sink, to be told at its end: nothing when it did, or when only a
+    /// reader went away.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// Takes what there is to tell the user, a line each. Sinks say the same thing seldom; the printer still limits.
     fn notices(&mut self) -> Vec<String> {
         Vec::new()
@@ -113,6 +119,11 @@ impl Counters {
     /// Flow records lost, whatever the reason.
     pub fn lost_records(&self) -> u64 {
         self.lost.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Flow records lost for `reason`.
+    pub fn lost_to(&self, reason: &str) -> u64 {
+        self.lost.iter().filter(|(known, _)| *known == reason).map(|(_, count)| count).sum()
     }
 
     /// Whether every record given is accounted for.

@@ -73,6 +73,8 @@ pub struct Rotate {
     block_records: u64,
     hook: Option<Hook>,
     failing: bool,
+    /// The first write error.
+    error: Option<String>,
     counters: Counters,
     notices: Vec<String>,
 }
@@ -114,6 +116,7 @@ impl Rotate {
             block: Vec::new(),
             block_records: 0,
             failing: false,
+            error: None,
             counters: Counters::default(),
             notices: Vec::new(),
         })
@@ -257,9 +260,10 @@ impl Rotate {
 
     /// Tells of the first of several failures.
     fn fail(&mut self, path: &Path, error: &io::Error) {
+        let path = path.display();
+        self.error.get_or_insert_with(|| format!("{path}: {error}"));
         if !self.failing {
             self.failing = true;
-            let path = path.display();
             self.notices.push(format!("-P: {path}: {error}; records are lost until it can be written to"));
         }
     }
@@ -303,6 +307,11 @@ impl Sink for Rotate {
         let interval = now.seconds() / self.options.interval.as_secs();
         let same = |current: u64| interval == current || interval.checked_add(1) == Some(current);
         !self.interval.is_none_or(same)
+    }
+
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("-P: {} records were not written: {error}", self.counters.lost_to("write_error")))
     }
 
     fn begin_with(&mut self, header: &[u8]) {

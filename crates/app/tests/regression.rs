@@ -117,3 +117,15 @@ fn what_a_full_disk_took_is_a_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_collector_that_never_got_anything_is_a_failure() {
+    let scratch = Scratch::new();
+    // A port where nobody listens any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let collector = format!("tcp://{address}");
+    let ran = scratch.run(&["-i", &capture("tls"), "-V", "10", "-n", &collector]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let last = ran.err.lines().last().unwrap();
+    assert!(last.ends_with(&format!(" records not sent: never connected (-n {collector})")), "{last}");
+}

@@ -110,6 +110,20 @@ impl Output {
         }
     }
 
+    /// Why not all was done that was asked for; of a collector only when it got nothing at all, as losing some is what
+    /// the ledger tells of.
+    fn failure(&self, collector: bool) -> Option<String> {
+        let counters = self.sink.counters();
+        let locked = counters.lost_to("flow_lock");
+        if !collector || counters.delivered > 0 || counters.records == locked {
+            return self.sink.failure().filter(|_| !collector);
+        }
+        self.sink.failure().or_else(|| {
+            let reasons: Vec<String> = counters.lost.iter().map(|(reason, lost)| format!("{reason} {lost}")).collect();
+            Some(format!("{}: none of {} records was sent: {}", self.name, counters.records, reasons.join(", ")))
+        })
+    }
+
     /// What the encoder and the sink did.
     pub fn counters(&self) -> (encode::Counters, sink::Counters) {
         (self.encoder.counters(), self.sink.counters())
@@ -242,7 +256,8 @@ impl Outputs {
 
     /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
     pub fn outcome(&self) -> Result<(), Stop> {
-        let failures: Vec<String> = self.iter().filter_map(|output| output.sink.failure()).collect();
+        let local = self.local.iter().filter_map(|output| output.failure(false));
+        let failures: Vec<String> = local.chain(self.collectors.iter().filter_map(|o| o.failure(true))).collect();
         if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 

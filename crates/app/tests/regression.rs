@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -128,4 +128,73 @@ fn a_collector_that_never_got_anything_is_a_failure() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let last = ran.err.lines().last().unwrap();
     assert!(last.ends_with(&format!(" records not sent: never connected (-n {collector})")), "{last}");
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// The messages of an IPFIX file: sequence number, data records of flows (template ids 257 and 258), and whether there
+/// are templates.
+fn messages(bytes: &[u8]) -> Vec<(u32, usize, bool)> {
+    let number = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let end = at + number(at + 2);
+        let sequence = u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+        let (mut flows, mut templates, mut set) = (0, false, at + 16);
+        while set < end {
+            let length = number(set + 2);
+            match number(set) {
+                2 => templates = true,
+                // The tests ask for one element of two bytes.
+                257 => flows += (length - 4) / 2,
+                _ => {}
+            }
+            set += length;
+        }
+        found.push((sequence, flows, templates));
+        at = end;
+    }
+    found
+}
+
+#[test]
+fn binary_dumps_hold_no_more_than_asked_and_each_begins_at_zero() {
+    let scratch = Scratch::new();
+    let scan = capture("scan");
+    let arguments =
+        ["-i", &scan, "-P", "dump", "-D", "b", "-F", "86400", "-T", "%L4_DST_PORT", "--ledger", "ledger.json"];
+    for lines in [1, 2, 7, 50] {
+        let _ = fs::remove_dir_all(scratch.file("dump"));
+        let mut arguments = arguments.to_vec();
+        let text = lines.to_string();
+        arguments.extend(["--max-log-lines", &text]);
+        let ran = scratch.run(&arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+        let mut all = 0;
+        let files = files(&scratch.file("dump"));
+        for path in &files {
+            let messages = messages(&fs::read(path).unwrap());
+            let records: usize = messages.iter().map(|(_, flows, _)| flows).sum();
+            assert!(records > 0 && records <= lines.max(2), "{records} of {lines}");
+            assert_eq!((messages[0].0, messages[0].2), (0, true), "{messages:?}");
+            // Three options records go with the templates.
+            let mut sequence = 3;
+            for (told, flows, templates) in &messages[1..] {
+                assert_eq!((*told, *templates), (sequence, false), "{messages:?}");
+                sequence += u32::try_from(*flows).unwrap();
+            }
+            all += records;
+        }
+        assert_eq!(Some(all as u64), scratch.stage("send")["delivered"].as_u64());
+        assert!(files.len() >= all / lines.max(2));
+    }
 }

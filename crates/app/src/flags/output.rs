@@ -210,6 +210,7 @@ pub const SPEC: Group = Group {
             value: Value::One("LINES"),
             default: "10000",
             help: "Begin a new file after this many records",
+            doc: "An IPFIX file may end one record before, as the two records of a flow stay together.",
             good: &["100000"],
             bad: &["0", "x"],
             apply: |options, text| {

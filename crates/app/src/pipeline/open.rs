@@ -128,14 +128,15 @@ fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
         extension: extension.to_owned(),
         header: Vec::new(),
         gzip: output.dump_format == DumpFormat::CompressedText,
-        most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
+        most_records: (output.dump_format != DumpFormat::Binary).then(|| output.max_lines.into()),
         command: output
             .dump_command
             .as_ref()
             .map(|command| Command { program: command.program.clone(), arguments: command.arguments.clone() }),
     };
     let sink = Rotate::open(directory, wanted).map_err(failed)?;
-    Ok(Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time())
+    let dump = Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time();
+    Ok(if output.dump_format == DumpFormat::Binary { dump.of_sessions(output.max_lines.into()) } else { dump })
 }
 
 fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -> Result<Output, Stop> {

@@ -27,12 +27,25 @@ pub struct Output {
     by_time: bool,
     /// The sink was told what its first file begins with.
     opened: bool,
+    /// Most records of a file of which each begins the encoder anew.
+    most: Option<u64>,
+    /// Records the encoder had made when the file began.
+    before: u64,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false, opened: false }
+        Output {
+            name: name.into(),
+            encoder,
+            sink,
+            messages: Messages::default(),
+            by_time: false,
+            opened: false,
+            most: None,
+            before: 0,
+        }
     }
 
     /// For a sink that divides its output by time.
@@ -41,25 +54,45 @@ impl Output {
         Output { by_time: true, ..self }
     }
 
-    /// Tells the sink the time. What waits in the encoder belongs to the file that this ends; the next begins with what
-    /// a fresh encoder says first, the header line or the templates.
+    /// For a sink whose files are sessions each, and hold at most so many records. The two records of one flow are not
+    /// parted, so that a file holds at least two.
+    #[must_use]
+    pub fn of_sessions(self, most: u64) -> Output {
+        Output { most: Some(most), ..self }
+    }
+
+    /// Tells the sink the time.
     fn clock(&mut self, env: &Env) {
         if self.by_time && (!self.opened || self.sink.turns(env.now)) {
-            if core::mem::replace(&mut self.opened, true) {
-                self.encoder.flush(env, &mut self.messages);
-                self.send();
-                self.encoder.restart();
-            }
-            let mut said = Messages::default();
-            self.encoder.tick(env, &mut said);
-            self.encoder.flush(env, &mut said);
-            self.sink.begin_with(said.bytes());
+            self.turn(env);
         }
         self.sink.clock(env.now);
     }
 
+    /// What waits in the encoder belongs to the file that ends; the next begins with what a fresh encoder says first, the
+    /// header line or the templates.
+    fn turn(&mut self, env: &Env) {
+        if core::mem::replace(&mut self.opened, true) {
+            self.encoder.flush(env, &mut self.messages);
+            self.send();
+            self.encoder.restart();
+        }
+        let mut said = Messages::default();
+        self.encoder.tick(env, &mut said);
+        self.encoder.flush(env, &mut said);
+        self.sink.begin_with(said.bytes());
+        self.before = self.encoder.counters().records;
+    }
+
     #[inline]
     fn take(&mut self, flow: &View<'_>, env: &Env) {
+        if let Some(most) = self.most {
+            let written = self.encoder.counters().records - self.before;
+            if written > 0 && written + 2 > most {
+                self.turn(env);
+                self.sink.cut();
+            }
+        }
         self.encoder.encode(flow, env, &mut self.messages);
     }
 

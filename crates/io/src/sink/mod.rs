@@ -58,6 +58,9 @@ pub trait Sink: Send {
         false
     }
 
+    /// Ends a file, as when the time turns: what is sent from now on goes to the next.
+    fn cut(&mut self) {}
+
     /// What every file from the next on begins with.
     fn begin_with(&mut self, header: &[u8]) {
         let _ = header;

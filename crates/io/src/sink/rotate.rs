@@ -39,7 +39,8 @@ pub struct Options {
     pub header: Vec<u8>,
     /// Compress with gzip.
     pub gzip: bool,
-    /// Most records in a file.
+    /// Most records in a file. It ends between messages, so these must not hold more; where a file has to begin as a
+    /// session does, [`Sink::cut`] ends it instead.
     pub most_records: Option<u64>,
     /// Run for each file that is complete (`-R`).
     pub command: Option<Command>,
@@ -312,6 +313,10 @@ impl Sink for Rotate {
     fn failure(&self) -> Option<String> {
         let error = self.error.as_ref()?;
         Some(format!("-P: {} records were not written: {error}", self.counters.lost_to("write_error")))
+    }
+
+    fn cut(&mut self) {
+        self.complete();
     }
 
     fn begin_with(&mut self, header: &[u8]) {

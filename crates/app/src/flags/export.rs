@@ -185,7 +185,8 @@ pub const SPEC: Group = Group {
             value: Value::One("PACKETS"),
             default: "20",
             help: "Send templates again after this many export packets",
-            doc: "0 leaves it to `--template-resend-interval`. On TCP templates are sent once a connection.",
+            doc: "0 leaves it to `--template-resend-interval`. On TCP templates are sent once a connection; options \
+                  records, with the exporter's statistics, are sent again.",
             good: &["10", "0"],
             bad: &["often", "1000001"],
             apply: |options, text| {

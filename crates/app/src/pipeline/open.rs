@@ -69,15 +69,16 @@ struct Formats<'a> {
 }
 
 impl Formats<'_> {
-    /// `stream`: the receiver misses nothing, so that templates need not come again.
+    /// `stream`: the receiver misses nothing, so that templates need not come again, only what the probe tells of itself.
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
         let export = &self.options.export;
         let wanted = encode::Options {
             template: self.plan.template.clone(),
             max_message,
             first_template_id: self.options.template.id,
-            resend_messages: if stream { 0 } else { export.template_packets },
-            resend_seconds: if stream { 0 } else { export.template_interval.0 },
+            resend_messages: export.template_packets,
+            resend_seconds: export.template_interval.0,
+            stream,
             engine: (export.engine.kind, export.engine.id),
             domain: export.engine.domain(),
             min_flows: export.min_flows.unwrap_or(0).into(),

@@ -178,6 +178,30 @@ fn templates_come_again_by_messages() {
 }
 
 #[test]
+fn a_stream_gets_templates_once_and_statistics_again() {
+    for name in [V9, IPFIX] {
+        let again = Options { resend_messages: 4, resend_seconds: 0, min_flows: 1, ..options("%IN_PKTS %OUT_PKTS") };
+        let flows: Vec<Flow> =
+            core::iter::repeat_n(sample::flow(("192.0.2.1", 1), ("192.0.2.2", 2), 17, [1, 0]), 9).collect();
+        let messages = read(&encode(name, &Options { stream: true, ..again.clone() }, &flows, &env()));
+        assert_eq!(announced(&messages), [0], "{name}");
+        let told = messages.iter().enumerate().filter_map(|(at, message)| {
+            message.options.last().map(|options| (at, options.number(0, 41), options.number(0, 42)))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(0, 0, 0), (5, 5, 4), (10, 10, 8)], "{name}");
+
+        let (mut encoder, mut out) = (encoder(name, &Options { stream: true, ..again }), Messages::default());
+        for _ in 0..2 {
+            encoder.encode(&flows[0].view(), &env(), &mut out);
+            out.clear();
+            encoder.restart();
+        }
+        encoder.encode(&flows[0].view(), &env(), &mut out);
+        assert_eq!(announced(&read(&out)), [0], "a new session has them again");
+    }
+}
+
+#[test]
 fn templates_come_again_by_time_ticked_or_not() {
     for (name, ticks) in [(V9, true), (IPFIX, true), (V9, false), (IPFIX, false)] {
         let options = Options { resend_messages: 0, resend_seconds: 3, min_flows: 1, ..options("%IN_PKTS %OUT_PKTS") };

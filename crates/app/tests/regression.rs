@@ -198,3 +198,17 @@ fn binary_dumps_hold_no_more_than_asked_and_each_begins_at_zero() {
         assert!(files.len() >= all / lines.max(2));
     }
 }
+
+#[test]
+fn records_tell_what_was_exported_before_them() {
+    let scratch = Scratch::new();
+    let template = "%TOTAL_BYTES_EXP %TOTAL_PKTS_EXP %TOTAL_FLOWS_EXP %OUT_PKTS %NPROBE_IPV4_ADDRESS";
+    let ran = scratch.run(&["-i", &capture("tls"), "-T", template, "--json", "-"]);
+    let mut bytes = 0;
+    for (number, line) in ran.out.lines().enumerate() {
+        let before = format!("{{\"TOTAL_BYTES_EXP\":{bytes},\"TOTAL_PKTS_EXP\":{number},\"TOTAL_FLOWS_EXP\":{number},");
+        assert!(line.starts_with(&before) && line.ends_with("\"127.0.0.1\"}"), "{line}");
+        bytes += line.len() + 1;
+    }
+    assert!(bytes > 0);
+}

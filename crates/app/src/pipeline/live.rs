@@ -29,7 +29,10 @@ type Batch = (Ended, Nanos);
 
 /// Meters interfaces until told to stop.
 pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<(), Stop> {
-    let plan = Plan::new(options)?;
+    let mut plan = Plan::new(options)?;
+    if let Some(address) = live::address(interfaces) {
+        plan.env.address = address.octets();
+    }
     let asked = options.capture.workers.map_or_else(auto_workers, usize::from).max(1);
     let live_options = setup::live(options, asked);
     let mut sources = Vec::new();

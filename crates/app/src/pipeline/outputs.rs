@@ -85,7 +85,9 @@ impl Output {
     }
 
     #[inline]
-    fn take(&mut self, flow: &View<'_>, env: &Env) {
+    fn take(&mut self, flow: &View<'_>, env: &mut Env) {
+        // A record tells what this output had exported before its flow.
+        env.exported = self.messages.finished();
         if let Some(most) = self.most {
             let written = self.encoder.counters().records - self.before;
             if written > 0 && written + 2 > most {
@@ -232,14 +234,14 @@ impl Outputs {
             }
             self.flows += 1;
             for output in &mut self.local {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
             }
             if self.all_collectors {
                 for output in &mut self.collectors {
-                    output.take(&flow, &self.env);
+                    output.take(&flow, &mut self.env);
                 }
             } else if let Some(output) = self.collectors.get_mut(self.turn) {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
                 self.turn += 1;
                 if self.turn == self.collectors.len() {
                     self.turn = 0;

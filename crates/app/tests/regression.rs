@@ -212,3 +212,22 @@ fn records_tell_what_was_exported_before_them() {
     }
     assert!(bytes > 0);
 }
+
+#[test]
+fn options_that_change_nothing_are_taken() {
+    let scratch = Scratch::new();
+    let tls = capture("tls");
+    let plain = scratch.run(&["-i", &tls, "--json", "-"]);
+    let mut arguments = vec!["-i", &tls, "--json", "-"];
+    let names = ["--disable-cache", "--bi-directional", "--accurate-hash", "--disable-startup-checks"];
+    arguments.extend(names);
+    let quiet = scratch.run(&arguments);
+    assert_eq!((quiet.code, quiet.err.as_str(), &quiet.out), (Some(0), "", &plain.out));
+    arguments.extend(["-b", "2"]);
+    let loud = scratch.run(&arguments);
+    for name in names {
+        assert!(loud.err.contains(&format!("flowsonde: {name}: accepted, without effect\n")), "{}", loud.err);
+    }
+    let ran = scratch.run(&["--check-license"]);
+    assert!(ran.code == Some(0) && ran.out.starts_with("there is no licence key"), "{ran:?}");
+}

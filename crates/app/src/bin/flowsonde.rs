@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use flowsonde_app::flags::{self, Options, process::Action};
+use flowsonde_app::flags::process::{Action, Verbosity};
+use flowsonde_app::flags::{self, Options};
 use flowsonde_app::stop::Stop;
 use flowsonde_app::{catalogue, console, log, manual, pipeline};
 
@@ -24,6 +25,9 @@ fn printed() -> Result<(), Stop> {
 
 fn act(options: &Options) -> Result<(), Stop> {
     log::set_verbosity(options.process.verbosity);
+    for name in &options.accepted.names {
+        log::say(Verbosity::Everything, &format!("--{name}: accepted, without effect"));
+    }
     match &options.process.action {
         Action::Run => return pipeline::run(options),
         Action::CheckConfig => {
@@ -33,6 +37,7 @@ fn act(options: &Options) -> Result<(), Stop> {
         Action::Help => console::print(&manual::help()),
         Action::Elements(about) => console::print(&catalogue::text(about.as_deref())?),
         Action::Version => console::print(&manual::version()),
+        Action::License => console::print("there is no licence key: flowsonde is free, under the Apache License 2.0\n"),
         Action::Man => console::print(&manual::page()),
         Action::Completions(shell) => console::print(&manual::completions(*shell)),
     }

@@ -1,5 +1,6 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+use super::accepted::Accepted;
 use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::export::{Export, Version};
@@ -27,6 +28,8 @@ pub struct Options {
     pub output: Output,
     /// The program itself.
     pub process: Process,
+    /// What changes nothing.
+    pub accepted: Accepted,
 }
 
 impl Options {

@@ -57,6 +57,8 @@ pub enum Action {
     Elements(Option<String>),
     /// Print the version.
     Version,
+    /// Print that there is no licence key.
+    License,
     /// Print the manual page.
     Man,
     /// Print completions for a shell.

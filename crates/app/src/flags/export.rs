@@ -172,7 +172,7 @@ pub const SPEC: Group = Group {
             long: "ipfix-biflow",
             help: "IPFIX records hold both directions (RFC 5103)",
             doc: "The reverse direction is told by reverse elements. By default a flow is one record a direction. Needs \
-                  `-V 10` or `--ipfix-file`.",
+                  `-V 10`, `--ipfix-file`, or `-P` with `-D b`.",
             apply: |options, _| {
                 options.export.biflow = true;
                 Ok(())

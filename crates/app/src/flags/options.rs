@@ -57,8 +57,10 @@ impl Options {
                 return wrong("--track-local-hosts: needs to know what is local; give -L with your networks");
             }
         }
-        if self.export.biflow && self.export.version != Version::Ipfix && self.output.ipfix_file.is_none() {
-            return wrong("--ipfix-biflow: NetFlow has no reverse elements; give -V 10 or --ipfix-file too");
+        if self.export.biflow && self.export.version != Version::Ipfix && !self.output.ipfix() {
+            return wrong(
+                "--ipfix-biflow: NetFlow has no reverse elements; give -V 10, --ipfix-file or -P with -D b too",
+            );
         }
         if self.export.version == Version::V5
             && let Some(flows) = self.export.min_flows.filter(|&flows| flows > Export::V5_FLOWS)
@@ -148,6 +150,8 @@ mod tests {
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Px"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Db"], "--ipfix-biflow: NetFlow"),
             (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
             (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
             (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
@@ -161,6 +165,7 @@ mod tests {
             &["-i-", "-rc", "-L10.0.0.0/8"][..],
             &["-i-", "-V10", "--ipfix-biflow"],
             &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
+            &["-i-", "-Px", "-Db", "--ipfix-biflow"],
             &["-i-", "-V5", "-m30"],
             &["-i-", "--json=-", "--csv=x"],
             &["--help"],

@@ -40,6 +40,11 @@ impl Output {
         [("json", &self.json), ("csv", &self.csv)].into_iter().filter_map(|(name, sink)| Some((name, sink.as_ref()?)))
     }
 
+    /// Whether files of IPFIX are written.
+    pub fn ipfix(&self) -> bool {
+        self.ipfix_file.is_some() || self.dump_path.is_some() && self.dump_format == DumpFormat::Binary
+    }
+
     /// Whether flows are written to any file.
     pub fn any(&self) -> bool {
         self.streams().next().is_some() || self.ipfix_file.is_some() || self.dump_path.is_some()

@@ -231,3 +231,27 @@ fn options_that_change_nothing_are_taken() {
     let ran = scratch.run(&["--check-license"]);
     assert!(ran.code == Some(0) && ran.out.starts_with("there is no licence key"), "{ran:?}");
 }
+
+#[test]
+fn what_ipfix_leaves_out_for_want_of_biflows_is_told() {
+    let scratch = Scratch::new();
+    let tls = capture("tls");
+    let told = |names: &str, are: &str| {
+        format!(
+            "flowsonde: {names} {are} told in IPFIX only with --ipfix-biflow; each direction is a record of its own\n"
+        )
+    };
+    let file = ["-i", &tls, "--ipfix-file", "a"];
+    let run = |outputs: &[&str], more: &[&str]| scratch.run(&[outputs, more].concat());
+    let ran = run(&file, &["-T", "%IN_BYTES %OUT_BYTES %OUT_PKTS"]);
+    assert_eq!((ran.code, ran.err), (Some(0), told("OUT_BYTES, OUT_PKTS", "are")));
+    let ran = run(&["-i", &tls, "-P", "dump", "-D", "b"], &["-T", "%IN_BYTES %OUT_BYTES"]);
+    assert_eq!((ran.code, ran.err), (Some(0), told("OUT_BYTES", "is")));
+    for more in [&[][..], &["-T", "%IN_BYTES"], &["-T", "%IN_BYTES %OUT_BYTES", "--ipfix-biflow"]] {
+        let ran = run(&file, more);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{more:?}");
+    }
+    let ran = run(&file, &["-T", "%OUT_BYTES"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.ends_with(": IPFIX tells OUT_BYTES only with --ipfix-biflow; give it too\n"), "{}", ran.err);
+}

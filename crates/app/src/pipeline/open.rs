@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{self, Encode, Error};
-use flowsonde_engine::fill::Env;
+use flowsonde_engine::fill::{self, Env, Tells};
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::locked::Locked;
@@ -46,8 +46,11 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
     let mut collectors = Vec::new();
     if !options.export.collectors.is_empty() {
         formats.tell_left_out(format_of(&options.export));
-    } else if options.output.ipfix_file.is_some() {
+    } else if options.output.ipfix() {
         formats.tell_left_out("ipfix-file");
+    }
+    if options.output.ipfix() || !options.export.collectors.is_empty() && options.export.version == Version::Ipfix {
+        formats.tell_one_way();
     }
     for collector in &options.export.collectors {
         collectors.push(open_collector(&formats, collector, patient)?);
@@ -90,8 +93,34 @@ impl Formats<'_> {
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| {
             let flag = if matches!(error, Error::TemplateId { .. }) { "--flow-templ-id" } else { "--flow-templ" };
-            Stop::Usage(format!("{flag}: {error}"))
+            match self.one_way() {
+                Some(names) if error == Error::Nothing && name.starts_with("ipfix") => {
+                    Stop::Usage(format!("{flag}: IPFIX tells {names} only with --ipfix-biflow; give it too"))
+                }
+                _ => Stop::Usage(format!("{flag}: {error}")),
+            }
         })
+    }
+
+    /// Elements that were asked for and that IPFIX leaves out because a record tells one direction.
+    fn one_way(&self) -> Option<String> {
+        if self.options.export.biflow || self.options.template.fields.is_none() {
+            return None;
+        }
+        let reverse = |element: &&Element| fill::row(element).is_some_and(|row| row.tells == Tells::Reverse);
+        let names: Vec<_> = self.plan.template.iter().filter(reverse).map(|element| element.name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Tells, once, which elements that were asked for IPFIX leaves out because a record tells one direction.
+    fn tell_one_way(&self) {
+        if let Some(names) = self.one_way() {
+            let are = if names.contains(',') { "are" } else { "is" };
+            log::warn(
+                "one way",
+                &format!("{names} {are} told in IPFIX only with --ipfix-biflow; each direction is a record of its own"),
+            );
+        }
     }
 
     /// Tells, once, which elements that were asked for an export format has no number for.

@@ -255,3 +255,32 @@ fn what_ipfix_leaves_out_for_want_of_biflows_is_told() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.ends_with(": IPFIX tells OUT_BYTES only with --ipfix-biflow; give it too\n"), "{}", ran.err);
 }
+
+#[test]
+fn an_output_is_never_an_input_or_another_output() {
+    let scratch = Scratch::new();
+    fs::copy(capture("tls"), scratch.file("x.pcap")).unwrap();
+    fs::hard_link(scratch.file("x.pcap"), scratch.file("hard")).unwrap();
+    std::os::unix::fs::symlink("x.pcap", scratch.file("soft")).unwrap();
+    fs::create_dir(scratch.file("folder")).unwrap();
+    let before = fs::read(scratch.file("x.pcap")).unwrap();
+    for arguments in [
+        &["--json", "x.pcap"][..],
+        &["--csv", "hard"],
+        &["--ipfix-file", "soft"],
+        &["--ledger", "./x.pcap"],
+        &["--json", "new", "--csv", "folder/../new"],
+        &["--json", "new", "--ledger", "new"],
+        &["--ipfix-file", "-"],
+        &["--ledger", "-"],
+    ] {
+        for more in [&[][..], &["--check-config"]] {
+            let ran = scratch.run(&[&["-i", "x.pcap"], arguments, more].concat());
+            assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+            assert!(!scratch.file("new").exists());
+        }
+        assert!(fs::read(scratch.file("x.pcap")).unwrap() == before, "{arguments:?}");
+    }
+    let ran = scratch.run(&["-i", "x.pcap", "--json", "/dev/null", "--csv", "/dev/null", "--ledger", "new"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}

@@ -144,7 +144,11 @@ pub const SPEC: Group = Group {
             doc: "Whatever `-V` says. Templates come first, and are not repeated.",
             offer: Offer::Files,
             good: &["flows.ipfix"],
+            bad: &["-"],
             apply: |options, text| {
+                if text == "-" {
+                    return Err("not for the standard output; give a file, or /dev/stdout".into());
+                }
                 options.output.ipfix_file = Some(PathBuf::from(text));
                 Ok(())
             },

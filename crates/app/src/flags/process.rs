@@ -107,8 +107,12 @@ pub const SPEC: Group = Group {
                   every few seconds and at the end, so that a reader never sees half of it. The format is in \
                   `docs/ledger.schema.json`.",
             offer: Offer::Files,
-            good: &["/run/flowsonde/ledger.json"],
+            good: &["/var/lib/flowsonde/ledger.json"],
+            bad: &["-"],
             apply: |options, text| {
+                if text == "-" {
+                    return Err("not for the standard output; give a file, or /dev/stdout, or -b 1 for a table".into());
+                }
                 options.process.ledger = Some(PathBuf::from(text));
                 Ok(())
             },

@@ -14,6 +14,7 @@ mod captures;
 mod live;
 mod open;
 mod outputs;
+mod paths;
 mod setup;
 mod summary;
 
@@ -66,6 +67,7 @@ pub fn run(options: &Options) -> Result<(), Stop> {
         log::warn("options", &warning);
     }
     let inputs = inputs(options)?;
+    paths::check(options, &inputs)?;
     let signal: Signal = Arc::default();
     for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(number, Arc::clone(&signal))
@@ -93,7 +95,7 @@ pub fn run(options: &Options) -> Result<(), Stop> {
 
 /// Checks all that can be checked without reading a packet.
 pub fn check(options: &Options) -> Result<(), Stop> {
-    inputs(options)?;
+    paths::check(options, &inputs(options)?)?;
     setup::Plan::new(options)?;
     Ok(())
 }

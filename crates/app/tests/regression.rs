@@ -284,3 +284,19 @@ fn an_output_is_never_an_input_or_another_output() {
     let ran = scratch.run(&["-i", "x.pcap", "--json", "/dev/null", "--csv", "/dev/null", "--ledger", "new"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_link_type_that_is_not_read_is_told() {
+    let scratch = Scratch::new();
+    let mut bytes = fs::read(capture("tls")).unwrap();
+    assert_eq!(bytes[20..24], [1, 0, 0, 0], "Ethernet, little-endian");
+    bytes[20] = 105;
+    fs::write(scratch.file("wifi.pcap"), &bytes).unwrap();
+    let ran = scratch.run(&["-i", "wifi.pcap", "--json", "-", "--ledger", "ledger.json"]);
+    let packets = scratch.stage("meter")["lost"]["link_type"].as_u64().unwrap();
+    assert!(packets > 0);
+    let told = format!(
+        "flowsonde: wifi.pcap: link type 105 (IEEE 802.11) is not read: its {packets} packets are counted as link_type\n"
+    );
+    assert_eq!((ran.code, ran.err), (Some(0), told));
+}

@@ -151,7 +151,7 @@ fn wrong_usage_is_2_and_says_what_would_be_right() {
         (&["-i", vlan, "-V", "7"], "-V/--flow-version=7: not one of its values; give 5, 9 or 10"),
         (
             &["-i", vlan, "-T", "%IPV4_SRC_ADR"],
-            "--flow-templ=%IPV4_SRC_ADR: unknown element %IPV4_SRC_ADR; did you mean %IPV4_SRC_ADDR? (word 1 of the template)",
+            "-T/--flow-templ=%IPV4_SRC_ADR: unknown element %IPV4_SRC_ADR; did you mean %IPV4_SRC_ADDR? (word 1 of the template)",
         ),
         (
             &["-i", vlan, "--json", "-", "--csv", "-"],
@@ -178,7 +178,6 @@ fn a_failure_is_1_and_says_why() {
         (&["-i", "words.pcap"], "-i words.pcap: not a pcap or pcapng capture: starts with 6e 6f 20 63 61 70 "),
         (&["-i", "empty.pcap"], "-i empty.pcap: not a pcap or pcapng capture: empty"),
         (&["-i", "folder"], "-i folder: a directory without files"),
-        (&["-i", vlan, "-f", "this is no filter"], "-f 'this is no filter': not a filter for link type 1: "),
         (&["-i", vlan, "--json", "no/where"], "--json no/where: No such file or directory"),
         (&["nowhere.conf"], "nowhere.conf: cannot read the configuration file: "),
     ] {

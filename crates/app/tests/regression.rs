@@ -300,3 +300,32 @@ fn a_link_type_that_is_not_read_is_told() {
     );
     assert_eq!((ran.code, ran.err), (Some(0), told));
 }
+
+#[test]
+fn a_wrong_filter_or_template_is_wrong_usage_told_with_its_line() {
+    let scratch = Scratch::new();
+    let tls = capture("tls");
+    for (option, value, error) in [
+        ("-f", "prot 53", "-f/--bpf-filter=prot 53: not a filter: "),
+        ("-T", "%IN_BYTEZ", "-T/--flow-templ=%IN_BYTEZ: unknown element %IN_BYTEZ; did you mean %IN_BYTES?"),
+    ] {
+        for more in [&[][..], &["--check-config"]] {
+            let ran = scratch.run(&[&["-i", &tls, option, value], more].concat());
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            assert!(ran.err.starts_with(&format!("flowsonde: {error}")), "{}", ran.err);
+        }
+        fs::write(scratch.file("probe.conf"), format!("-i={tls}\n{option}={value}\n")).unwrap();
+        let ran = scratch.run(&["probe.conf", "--check-config"]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.starts_with(&format!("flowsonde: probe.conf:2: {error}")), "{}", ran.err);
+    }
+    // What only some link types have.
+    for filter in ["ether host 02:00:00:00:00:01", "inbound", "vlan 7"] {
+        let ran = scratch.run(&["-i", &tls, "-f", filter, "--check-config"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let ran = scratch.run(&["-i", &capture("raw"), "-f", "ether host 02:00:00:00:00:01"]);
+    assert!(ran.code == Some(2) && ran.err.starts_with("flowsonde: -f 'ether host 02:"), "{ran:?}");
+    let ran = scratch.run(&["-i", &tls, "-n", "127.0.0.1", "-V", "10", "-T", "%OUT_BYTES", "--check-config"]);
+    assert!(ran.code == Some(2) && ran.err.starts_with("flowsonde: -T/--flow-templ: "), "{ran:?}");
+}

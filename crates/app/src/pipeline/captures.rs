@@ -24,7 +24,7 @@ const STRIDE: u64 = 64;
 pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(), Stop> {
     let plan = Plan::new(options)?;
     let name = name(&inputs);
-    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(|error| Stop::Failed(error.0))?;
+    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(super::unread)?;
     let mut outputs = super::open_outputs(options, &plan, &name, true)?;
     if options.capture.original_speed {
         Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
@@ -92,7 +92,7 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(Poll::End) => break,
                 Ok(Poll::Idle) => true,
                 Ok(Poll::Frames(_)) => self.options.capture.original_speed,
-                Err(error) => return Err(Stop::Failed(error.0)),
+                Err(error) => return Err(super::unread(error)),
             };
             if idle || polls % STRIDE == 0 {
                 if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {

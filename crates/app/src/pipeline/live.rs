@@ -37,7 +37,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     let live_options = setup::live(options, asked);
     let mut sources = Vec::new();
     for name in interfaces {
-        let opened = live::open(name, &live_options).map_err(|error| Stop::Failed(error.0))?;
+        let opened = live::open(name, &live_options).map_err(super::unread)?;
         let many = opened.len() > 1;
         for (i, source) in opened.into_iter().enumerate() {
             sources.push((if many { format!("{name}#{i}") } else { name.clone() }, source));

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowsonde_io::process;
-use flowsonde_io::source::{Input, list};
+use flowsonde_io::source::{self, Input, list};
 
 use crate::flags::Options;
 use crate::flags::capture::Input as Named;
@@ -96,8 +96,12 @@ pub fn run(options: &Options) -> Result<(), Stop> {
 /// Checks all that can be checked without reading a packet.
 pub fn check(options: &Options) -> Result<(), Stop> {
     paths::check(options, &inputs(options)?)?;
-    setup::Plan::new(options)?;
-    Ok(())
+    open::check(options, &setup::Plan::new(options)?)
+}
+
+/// Why a source cannot be read: its file or interface, or a filter that is none for its packets.
+fn unread(error: source::Error) -> Stop {
+    if error.0.starts_with("-f") { Stop::Usage(error.0) } else { Stop::Failed(error.0) }
 }
 
 /// Becomes another user than root, once everything that needs root is open.

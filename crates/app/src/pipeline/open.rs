@@ -61,6 +61,21 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
         .with_summary(options.summarises().then(|| Summary::new(options.cache.max_flows))))
 }
 
+/// Refuses a template that no message of a format asked for can hold.
+pub(super) fn check(options: &Options, plan: &Plan) -> Result<(), Stop> {
+    let formats = Formats { options, plan };
+    for (name, _) in options.output.streams() {
+        formats.start(name, usize::MAX, true)?;
+    }
+    if options.output.ipfix() {
+        formats.start("ipfix-file", usize::MAX, true)?;
+    }
+    if !options.export.collectors.is_empty() {
+        formats.start(format_of(&options.export), options.export.payload(false).0 as usize, false)?;
+    }
+    Ok(())
+}
+
 fn failed(error: sink::Error) -> Stop {
     Stop::Failed(error.0)
 }
@@ -92,7 +107,7 @@ impl Formats<'_> {
         };
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| {
-            let flag = if matches!(error, Error::TemplateId { .. }) { "--flow-templ-id" } else { "--flow-templ" };
+            let flag = if matches!(error, Error::TemplateId { .. }) { "-U/--flow-templ-id" } else { "-T/--flow-templ" };
             match self.one_way() {
                 Some(names) if error == Error::Nothing && name.starts_with("ipfix") => {
                     Stop::Usage(format!("{flag}: IPFIX tells {names} only with --ipfix-biflow; give it too"))
@@ -137,7 +152,7 @@ impl Formats<'_> {
         // Of NetFlow v5 the options warn.
         if !names.is_empty() {
             let names = names.join(", ");
-            log::warn("template", &format!("--flow-templ: {name} has no number for {names}; left out there"));
+            log::warn("template", &format!("-T/--flow-templ: {name} has no number for {names}; left out there"));
         }
     }
 }

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -328,4 +330,49 @@ fn a_wrong_filter_or_template_is_wrong_usage_told_with_its_line() {
     assert!(ran.code == Some(2) && ran.err.starts_with("flowsonde: -f 'ether host 02:"), "{ran:?}");
     let ran = scratch.run(&["-i", &tls, "-n", "127.0.0.1", "-V", "10", "-T", "%OUT_BYTES", "--check-config"]);
     assert!(ran.code == Some(2) && ran.err.starts_with("flowsonde: -T/--flow-templ: "), "{ran:?}");
+}
+
+/// Waits for the ledger to hold what is looked for.
+fn until(what: &str, mut found: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !found() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_closed_terminal_loses_no_flow() {
+    let scratch = Scratch::new();
+    let arguments = ["-i", "-", "--json", "flows.json", "--ledger", "ledger.json", "--ledger-interval", "1"];
+    let bytes = fs::read(capture("tls")).unwrap();
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    for nohup in [false, true] {
+        let _ = fs::remove_file(scratch.file("ledger.json"));
+        let mut command = scratch.command(&arguments);
+        if nohup {
+            command = Command::new("nohup");
+            command.arg(PROGRAM).args(arguments).current_dir(&scratch.0);
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+        }
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(if nohup { first } else { &bytes }).unwrap();
+        stdin.flush().unwrap();
+        let metered = |least: u64| {
+            scratch.file("ledger.json").exists() && scratch.stage("meter")["delivered"].as_u64() >= Some(least)
+        };
+        until("it does not meter", || metered(if nohup { 1 } else { 108 }));
+        let hang_up = || Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap();
+        assert!(hang_up().success());
+        if nohup {
+            // It goes on until its input ends.
+            stdin.write_all(rest).unwrap();
+            drop(stdin);
+        }
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(scratch.read("flows.json").lines().count(), 5);
+        assert_eq!(scratch.stage("meter")["delivered"], 108);
+    }
 }

@@ -33,7 +33,7 @@ use crate::log;
 use crate::stop::Stop;
 use open::open_outputs;
 
-/// Set by SIGINT and SIGTERM: end every flow, write the ledger, stop.
+/// Set by SIGINT, SIGTERM and SIGHUP: end every flow, write the ledger, stop.
 pub type Signal = Arc<AtomicBool>;
 
 /// How many packets to take yet, shared by the workers (`--count`).
@@ -69,7 +69,9 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     let inputs = inputs(options)?;
     paths::check(options, &inputs)?;
     let signal: Signal = Arc::default();
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    // Under nohup the end of the terminal is not to be the program's.
+    let hangup = (!process::ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
         signal_hook::flag::register(number, Arc::clone(&signal))
             .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
     }

@@ -243,7 +243,9 @@ pub const SPEC: Group = Group {
             value: Value::One("COMMAND"),
             help: "Run this with the name of each dumped file that is complete",
             doc: "The command is split at blanks, with quotes and backslashes as in a shell, and run without one. The \
-                  name of the file is added as last argument.",
+                  name of the file is added as last argument. Up to 8 run at a time. On an interface up to 1000 files \
+                  wait for their turn, further ones are passed over with a warning, and at the end commands have five \
+                  seconds. Reading captures waits for all of them; after a signal, five seconds too.",
             good: &["/usr/bin/gzip -9", "mv -t '/srv/my flows'"],
             bad: &["'gzip", "gzip \\"],
             apply: |options, text| {

@@ -25,7 +25,7 @@ pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(),
     let plan = Plan::new(options)?;
     let name = name(&inputs);
     let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(super::unread)?;
-    let mut outputs = super::open_outputs(options, &plan, &name, true)?;
+    let mut outputs = super::open_outputs(options, &plan, &name, true, signal)?;
     if options.capture.original_speed {
         Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
     } else {

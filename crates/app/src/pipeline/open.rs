@@ -15,6 +15,7 @@ use flowsonde_io::sink::tcp::{self, Tcp};
 use flowsonde_io::sink::udp::{self, Udp};
 use flowsonde_io::sink::{self, Sink};
 
+use super::Signal;
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
@@ -25,8 +26,14 @@ use crate::flags::value::{self, Collector, Transport};
 use crate::log;
 use crate::stop::Stop;
 
-/// Opens them. `patient` where nothing is lost by waiting: when reading captures.
-pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient: bool) -> Result<Outputs, Stop> {
+/// Opens them. `patient` where nothing is lost by waiting, until there is the signal: when reading captures.
+pub(super) fn open_outputs(
+    options: &Options,
+    plan: &Plan,
+    source: &str,
+    patient: bool,
+    signal: &Signal,
+) -> Result<Outputs, Stop> {
     let formats = Formats { options, plan };
     let mut local = Vec::new();
     for (name, target) in options.output.streams() {
@@ -41,7 +48,7 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
         local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(sink)));
     }
     if let Some(directory) = &options.output.dump_path {
-        local.push(open_dump(&formats, directory)?);
+        local.push(open_dump(&formats, directory, patient.then_some(signal))?);
     }
     let mut collectors = Vec::new();
     if !options.export.collectors.is_empty() {
@@ -158,7 +165,7 @@ impl Formats<'_> {
 }
 
 /// Files in a directory, a new one every so often.
-fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
+fn open_dump(formats: &Formats<'_>, directory: &Path, every: Option<&Signal>) -> Result<Output, Stop> {
     let output = &formats.options.output;
     let (format, extension) = match output.dump_format {
         DumpFormat::Text => ("csv", "flows"),
@@ -178,6 +185,7 @@ fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
             .dump_command
             .as_ref()
             .map(|command| Command { program: command.program.clone(), arguments: command.arguments.clone() }),
+        every: every.cloned(),
     };
     let sink = Rotate::open(directory, wanted).map_err(failed)?;
     let dump = Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time();

@@ -24,6 +24,8 @@ use flowsonde_wire::Nanos;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How files are written.
@@ -44,6 +46,8 @@ pub struct Options {
     pub most_records: Option<u64>,
     /// Run for each file that is complete (`-R`).
     pub command: Option<Command>,
+    /// Run it for every file, however long it takes, as when reading captures; until this turns true.
+    pub every: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Options {
@@ -56,6 +60,7 @@ impl Default for Options {
             gzip: false,
             most_records: None,
             command: None,
+            every: None,
         }
     }
 }
@@ -109,7 +114,7 @@ impl Rotate {
         let _it_is_empty = fs::remove_file(&probe);
         Ok(Rotate {
             directory: directory.to_owned(),
-            hook: options.command.clone().map(Hook::new),
+            hook: options.command.clone().map(|command| Hook::new(command).every(options.every.clone())),
             options,
             interval: None,
             number: 0,

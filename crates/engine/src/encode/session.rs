@@ -414,8 +414,6 @@ fn source(element: &Element, row: Option<&Row>, options: &Options) -> Source {
         Source::Fill(Fill::Number(|v, _| destination_port(v).into()))
     } else if is(&table::SAMPLING_INTERVAL) {
         Source::Constant(options.announced_sampling.max(1).into())
-    } else if is(&table::SAMPLING_ALGORITHM) {
-        Source::Constant(1)
     } else {
         row.map_or(Source::Unset, |row| Source::Fill(row.fill))
     }

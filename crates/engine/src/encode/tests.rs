@@ -349,11 +349,29 @@ fn texts_take_their_own_length() {
 }
 
 #[test]
+fn an_interface_name_is_whole_in_ipfix_and_the_sampling_is_the_same_everywhere() {
+    let env = Env { interface_name: "enp0s31f6.100".to_owned(), ..env() };
+    let options = options("%INTERFACE_NAME %SAMPLING_INTERVAL %SAMPLING_ALGORITHM");
+    for (name, text) in [(V9, &b"enp0s31f"[..]), (IPFIX, b"enp0s31f6.100")] {
+        for sample in [1, 10] {
+            let record = &records(name, &options, &sample::v4(), &Env { sample, ..env.clone() })[0];
+            assert_eq!(record.fields[&(0, 82)], text, "{name}");
+            assert_eq!((record.number(0, 34), record.number(0, 35)), (1, 1), "{name}");
+        }
+    }
+    for sample in [1, 10] {
+        let out = encode("json", &options, &[sample::v4()], &Env { sample, ..env.clone() });
+        let text = String::from_utf8_lossy(out.bytes()).into_owned();
+        assert!(text.contains("\"SAMPLING_INTERVAL\":1,\"SAMPLING_ALGORITHM\":1}"), "{text}");
+    }
+}
+
+#[test]
 fn texts_of_fixed_length_are_padded_or_cut() {
     let env = Env { interface_name: "eth0é12345".to_owned(), ..env() };
     for name in [V9, IPFIX] {
         let record = &records(name, &options("%INTERFACE_NAME %PROTOCOL_MAP"), &sample::v4(), &env)[0];
-        assert_eq!(record.fields[&(0, 82)], "eth0é12".as_bytes());
+        assert_eq!(record.fields[&(0, 82)], if name == V9 { "eth0é12" } else { "eth0é12345" }.as_bytes());
         let map = record.fields.iter().find(|(key, _)| **key != (0, 82)).expect("protocol").1;
         assert_eq!(map[..], *b"TCP\0\0\0\0\0\0\0\0\0\0\0\0\0");
     }

@@ -478,7 +478,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let ran = finished(&mut child);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.err.starts_with("flowsonde: json: --json -: Broken pipe"), "{}", ran.err);
+    assert!(ran.err.starts_with("flowsonde: --json -: Broken pipe"), "{}", ran.err);
     let ledger = scratch.ledger("ledger.json");
     ledger.assert_closed();
     assert!(ledger.lost("send", "broken_pipe") > 0);

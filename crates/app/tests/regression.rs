@@ -376,3 +376,24 @@ fn a_closed_terminal_loses_no_flow() {
         assert_eq!(scratch.stage("meter")["delivered"], 108);
     }
 }
+
+#[test]
+fn what_is_said_is_neat() {
+    let scratch = Scratch::new();
+    let tls = capture("tls");
+    for option in ["-v", "--version"] {
+        assert_eq!(scratch.run(&[option]).out.lines().count(), 1);
+        assert!(scratch.run(&[option]).out.ends_with('\n'));
+    }
+    let table = scratch.run(&["-i", &tls, "--count", "10"]).out;
+    assert!(table.starts_with("10 packets captured, 10 metered, "), "{table}");
+    fs::write(scratch.file("none"), "not a capture").unwrap();
+    let none = fs::File::open(scratch.file("none")).unwrap();
+    let ran = scratch.command(&["-i", "-"]).stdin(none).output().unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.len()), (Some(1), 0), "{}", String::from_utf8_lossy(&ran.stderr));
+    if Path::new("/sys/class/net/lo").exists() {
+        let ran = scratch.run(&["lo"]);
+        let told = "flowsonde: lo: not a configuration file; to capture from an interface give -i lo\n";
+        assert_eq!((ran.code, ran.err.as_str()), (Some(2), told));
+    }
+}

@@ -36,7 +36,7 @@ fn act(options: &Options) -> Result<(), Stop> {
         }
         Action::Help => console::print(&manual::help()),
         Action::Elements(about) => console::print(&catalogue::text(about.as_deref())?),
-        Action::Version => console::print(&manual::version()),
+        Action::Version => console::print(&format!("{}\n", manual::version())),
         Action::License => console::print("there is no licence key: flowsonde is free, under the Apache License 2.0\n"),
         Action::Man => console::print(&manual::page()),
         Action::Completions(shell) => console::print(&manual::completions(*shell)),

@@ -5,7 +5,7 @@ use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::export::{Export, Version};
 use super::interface::Interface;
-use super::output::Output;
+use super::output::{DumpFormat, Output};
 use super::process::Process;
 use super::template::Template;
 use super::value::{Collector, Host, PacketSampling, Sender, Sink};
@@ -116,6 +116,18 @@ impl Options {
             self.output.dump_path.is_none() && self.output.dump_command.is_some(),
             "--dump-command: has no effect without -P",
         );
+        warn(
+            self.output.dump_path.is_none() && self.output.dump_format != DumpFormat::Text,
+            "--dump-format: has no effect without -P",
+        );
+        warn(
+            self.export.collectors.is_empty() && self.export.sender.is_some(),
+            "--flow-sender: has no effect without -n",
+        );
+        warn(
+            self.cache.tcp_linger() > self.cache.idle_timeout,
+            "--tcp-linger: is longer than --idle-timeout, which ends flows before",
+        );
         warn(self.cache.sampling.collect != 1, "--sample-rate: the rate of collected flows has no effect on packets");
         warn(
             self.cache.idle_timeout > self.cache.active_timeout,
@@ -183,6 +195,11 @@ mod tests {
             (&["-i-", "--json=-"], None),
             (&["-i-", "-nnone", "-V5", "-T%TCP_FLAGS"], Some("--flow-templ: NetFlow v5")),
             (&["-i-", "-nnone", "-Rls"], Some("--dump-command")),
+            (&["-i-", "-nnone", "-Db"], Some("--dump-format")),
+            (&["-i-", "-Px", "-Db"], None),
+            (&["-i-", "-nnone", "-q127.0.0.1"], Some("--flow-sender")),
+            (&["-i-", "-nnone", "-d5", "--tcp-linger=6"], Some("--tcp-linger")),
+            (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
         ] {

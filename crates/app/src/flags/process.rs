@@ -183,7 +183,9 @@ pub const SPEC: Group = Group {
             long: "unprivileged-user",
             value: Value::One("USER"),
             help: "User to become when started as root, after interfaces are open",
-            doc: "The default is `flowsonde` if there is such a user, else `nobody`.",
+            doc: "The default is `flowsonde` if there is such a user, else `nobody`. The directories of `--ledger` and `-P` \
+                  have to be that user's, as `/var/lib/flowsonde` may be: where it may not write the program stays root, \
+                  with a warning, or ends, if the user was named.",
             offer: Offer::Users,
             good: &["flowsonde"],
             bad: &["a b", "-x"],

@@ -88,6 +88,6 @@ Print the flows of a capture as JSON:
 
 Send IPFIX with both directions in a record, and keep an account of every packet:
 
-    flowsonde -i eth0 -V 10 --ipfix-biflow -n tcp://10.0.0.1:4739 --ledger /run/flowsonde.json",
+    flowsonde -i eth0 -V 10 --ipfix-biflow -n tcp://10.0.0.1:4739 --ledger /var/lib/flowsonde/ledger.json",
     },
 ];

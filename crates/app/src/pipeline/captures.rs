@@ -73,6 +73,10 @@ impl<'a, S: Source> Run<'a, S> {
         outputs.close(now);
         self.warn();
         self.show(outputs, true)?;
+        // Where nothing could be read there is only the error to tell.
+        if let Some(summary) = outputs.summary.as_ref().filter(|_| read.is_ok() || self.account.source.seen > 0) {
+            summary.print(&self.account);
+        }
         read.and_then(|()| outputs.outcome())
     }
 
@@ -131,9 +135,6 @@ impl<'a, S: Source> Run<'a, S> {
         self.account.meter = self.meter.counters();
         let ledger = books::ledger(std::slice::from_ref(&self.account), outputs, last);
         super::show(self.options, &ledger, last)?;
-        if last && let Some(summary) = &outputs.summary {
-            summary.print(&self.account);
-        }
         Ok(())
     }
 }

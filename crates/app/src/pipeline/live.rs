@@ -149,6 +149,7 @@ impl Books<'_> {
         let mut total = Account::default();
         for account in self.all() {
             total.source = total.source.plus(account.source);
+            total.over_count += account.over_count;
             total.meter.packets += account.meter.packets;
             total.meter.metered += account.meter.metered;
             total.meter.started += account.meter.started;

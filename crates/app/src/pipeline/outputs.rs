@@ -141,7 +141,8 @@ impl Output {
 
     fn notices(&mut self) {
         for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
+            // It begins with the option and its value.
+            log::warn("output", &notice);
         }
     }
 

@@ -128,7 +128,7 @@ impl Summary {
         let meter = &account.meter;
         console::print(&format!(
             "{} packets captured, {} metered, {} flows, {}\n",
-            account.source.seen,
+            account.source.seen - account.over_count,
             meter.metered,
             self.all.flows,
             size(self.all.bytes)

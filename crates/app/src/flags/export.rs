@@ -246,7 +246,8 @@ pub const SPEC: Group = Group {
             value: Value::One("MILLISECONDS"),
             default: "0",
             help: "Pause after sending, for collectors that cannot keep up",
-            doc: "After each export packet, or after as many as `-B` says.",
+            doc: "After each export packet, or after as many as `-B` says. After a signal what is left is sent without \
+                  pauses.",
             good: &["5", "1000"],
             bad: &["1001", "x"],
             apply: |options, text| {

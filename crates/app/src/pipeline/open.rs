@@ -60,7 +60,7 @@ pub(super) fn open_outputs(
         formats.tell_one_way();
     }
     for collector in &options.export.collectors {
-        collectors.push(open_collector(&formats, collector, patient)?);
+        collectors.push(open_collector(&formats, collector, patient, signal)?);
     }
     let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
     Ok(Outputs::new(env, local, collectors)
@@ -192,7 +192,12 @@ fn open_dump(formats: &Formats<'_>, directory: &Path, every: Option<&Signal>) ->
     Ok(if output.dump_format == DumpFormat::Binary { dump.of_sessions(output.max_lines.into()) } else { dump })
 }
 
-fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -> Result<Output, Stop> {
+fn open_collector(
+    formats: &Formats<'_>,
+    collector: &Collector,
+    patient: bool,
+    signal: &Signal,
+) -> Result<Output, Stop> {
     let export = &formats.options.export;
     let host = match &collector.host {
         value::Host::Addr(address) if address.is_ipv6() => format!("[{address}]"),
@@ -215,7 +220,7 @@ fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -
         Transport::Udp => {
             let pace =
                 (export.pause.0 > 0).then(|| Pace { delay: export.pause.duration(), packets: export.pause_after });
-            let wanted = udp::Options { local, patient, pace, ..udp::Options::default() };
+            let wanted = udp::Options { local, patient, pace, hurry: Some(signal.clone()), ..udp::Options::default() };
             Box::new(Udp::open(&remotes, wanted).map_err(failed)?)
         }
         Transport::Tcp => {

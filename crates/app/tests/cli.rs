@@ -108,7 +108,8 @@ impl Ledger {
         let ledger = &self.0;
         assert_eq!((&ledger["version"], &ledger["final"]), (&Value::from(1), &Value::from(true)), "{ledger}");
         for stage in ledger["stages"].as_array().unwrap() {
-            let keys: Vec<&str> = stage.as_object().unwrap().keys().map(String::as_str).collect();
+            let keys = stage.as_object().unwrap().keys().map(String::as_str);
+            let keys: Vec<&str> = keys.filter(|key| *key != "notes").collect();
             assert_eq!(keys, ["delivered", "held", "lost", "received", "source", "stage", "unit"], "{stage}");
             let lost: u64 = stage["lost"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
             let [received, delivered, held] =
@@ -150,7 +151,7 @@ fn wrong_usage_is_2_and_says_what_would_be_right() {
         (&["-i", vlan, "-V", "7"], "-V/--flow-version=7: not one of its values; give 5, 9 or 10"),
         (
             &["-i", vlan, "-T", "%IPV4_SRC_ADR"],
-            "--flow-templ=%IPV4_SRC_ADR: unknown element %IPV4_SRC_ADR; did you mean %IPV4_SRC_ADDR? (word 1 of the template)",
+            "-T/--flow-templ=%IPV4_SRC_ADR: unknown element %IPV4_SRC_ADR; did you mean %IPV4_SRC_ADDR? (word 1 of the template)",
         ),
         (
             &["-i", vlan, "--json", "-", "--csv", "-"],
@@ -177,7 +178,6 @@ fn a_failure_is_1_and_says_why() {
         (&["-i", "words.pcap"], "-i words.pcap: not a pcap or pcapng capture: starts with 6e 6f 20 63 61 70 "),
         (&["-i", "empty.pcap"], "-i empty.pcap: not a pcap or pcapng capture: empty"),
         (&["-i", "folder"], "-i folder: a directory without files"),
-        (&["-i", vlan, "-f", "this is no filter"], "-f 'this is no filter': not a filter for link type 1: "),
         (&["-i", vlan, "--json", "no/where"], "--json no/where: No such file or directory"),
         (&["nowhere.conf"], "nowhere.conf: cannot read the configuration file: "),
     ] {
@@ -480,7 +480,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let ran = finished(&mut child);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.err.contains("flowsonde: json: --json -: Broken pipe"), "{}", ran.err);
+    assert!(ran.err.contains("flowsonde: --json -: Broken pipe"), "{}", ran.err);
     let ledger = scratch.ledger("ledger.json");
     ledger.assert_closed();
     assert!(ledger.lost("send", "broken_pipe") > 0);

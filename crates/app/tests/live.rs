@@ -207,12 +207,17 @@ impl Running {
     }
 
     /// SIGTERM, and what was left: its ledger, final and in balance.
-    fn stop(mut self) -> Vec<Value> {
+    fn stop(self) -> Vec<Value> {
+        self.stop_with(0)
+    }
+
+    /// Stops it by a signal; it ends with this exit status.
+    fn stop_with(mut self, code: i32) -> Vec<Value> {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        assert!(status.success(), "{status}: {errors}");
+        assert_eq!(status.code(), Some(code), "{errors}");
         let ledger: Value = serde_json::from_slice(&std::fs::read(&self.ledger).unwrap()).unwrap();
         assert_eq!(ledger["final"], true, "{errors}");
         let stages = ledger["stages"].as_array().unwrap().clone();

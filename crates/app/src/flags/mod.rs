@@ -4,6 +4,7 @@
 //! one file a topic, each ending in a `SPEC`; [`SPECS`] names them all, and the parser, the help text, the manual page,
 //! the completions and `docs/options.md` are made from it.
 
+pub mod accepted;
 pub mod cache;
 pub mod capture;
 pub mod export;
@@ -25,8 +26,16 @@ pub use parse::read;
 use crate::stop::Stop;
 
 /// Every topic, in the order help and manual show them.
-pub const SPECS: &[&Group] =
-    &[&capture::SPEC, &cache::SPEC, &interface::SPEC, &export::SPEC, &template::SPEC, &output::SPEC, &process::SPEC];
+pub const SPECS: &[&Group] = &[
+    &capture::SPEC,
+    &cache::SPEC,
+    &interface::SPEC,
+    &export::SPEC,
+    &template::SPEC,
+    &output::SPEC,
+    &process::SPEC,
+    &accepted::SPEC,
+];
 
 /// Options that belong to one topic.
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+use super::accepted::Accepted;
 use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::export::{Export, Version};
 use super::interface::Interface;
-use super::output::Output;
+use super::output::{DumpFormat, Output};
 use super::process::Process;
 use super::template::Template;
 use super::value::{Collector, Host, PacketSampling, Sender, Sink};
@@ -27,6 +28,8 @@ pub struct Options {
     pub output: Output,
     /// The program itself.
     pub process: Process,
+    /// What changes nothing.
+    pub accepted: Accepted,
 }
 
 impl Options {
@@ -54,8 +57,10 @@ impl Options {
                 return wrong("--track-local-hosts: needs to know what is local; give -L with your networks");
             }
         }
-        if self.export.biflow && self.export.version != Version::Ipfix && self.output.ipfix_file.is_none() {
-            return wrong("--ipfix-biflow: NetFlow has no reverse elements; give -V 10 or --ipfix-file too");
+        if self.export.biflow && self.export.version != Version::Ipfix && !self.output.ipfix() {
+            return wrong(
+                "--ipfix-biflow: NetFlow has no reverse elements; give -V 10, --ipfix-file or -P with -D b too",
+            );
         }
         if self.export.version == Version::V5
             && let Some(flows) = self.export.min_flows.filter(|&flows| flows > Export::V5_FLOWS)
@@ -111,6 +116,18 @@ impl Options {
             self.output.dump_path.is_none() && self.output.dump_command.is_some(),
             "--dump-command: has no effect without -P",
         );
+        warn(
+            self.output.dump_path.is_none() && self.output.dump_format != DumpFormat::Text,
+            "--dump-format: has no effect without -P",
+        );
+        warn(
+            self.export.collectors.is_empty() && self.export.sender.is_some(),
+            "--flow-sender: has no effect without -n",
+        );
+        warn(
+            self.cache.tcp_linger() > self.cache.idle_timeout,
+            "--tcp-linger: is longer than --idle-timeout, which ends flows before",
+        );
         warn(self.cache.sampling.collect != 1, "--sample-rate: the rate of collected flows has no effect on packets");
         warn(
             self.cache.idle_timeout > self.cache.active_timeout,
@@ -145,6 +162,8 @@ mod tests {
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Px"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Db"], "--ipfix-biflow: NetFlow"),
             (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
             (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
             (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
@@ -158,6 +177,7 @@ mod tests {
             &["-i-", "-rc", "-L10.0.0.0/8"][..],
             &["-i-", "-V10", "--ipfix-biflow"],
             &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
+            &["-i-", "-Px", "-Db", "--ipfix-biflow"],
             &["-i-", "-V5", "-m30"],
             &["-i-", "--json=-", "--csv=x"],
             &["--help"],
@@ -175,6 +195,11 @@ mod tests {
             (&["-i-", "--json=-"], None),
             (&["-i-", "-nnone", "-V5", "-T%TCP_FLAGS"], Some("--flow-templ: NetFlow v5")),
             (&["-i-", "-nnone", "-Rls"], Some("--dump-command")),
+            (&["-i-", "-nnone", "-Db"], Some("--dump-format")),
+            (&["-i-", "-Px", "-Db"], None),
+            (&["-i-", "-nnone", "-q127.0.0.1"], Some("--flow-sender")),
+            (&["-i-", "-nnone", "-d5", "--tcp-linger=6"], Some("--tcp-linger")),
+            (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
         ] {

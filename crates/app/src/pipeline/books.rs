@@ -94,6 +94,13 @@ fn meter(account: &Account) -> Stage {
     for (error, number) in packet::Error::ALL.into_iter().zip(meter.undecoded) {
         stage = stage.losing(error.name(), number);
     }
+    let fragments = &meter.fragments;
+    stage = stage
+        .noting("fragments", fragments.fragments)
+        .noting("fragments_overlapping", fragments.overlapping)
+        .noting("fragments_incomplete", fragments.incomplete)
+        .noting("fragments_orphaned", fragments.orphans)
+        .noting("fragments_evicted", fragments.evicted);
     stage.received = meter.packets + account.over_count;
     stage.delivered = meter.metered;
     stage.held = meter.parked;
@@ -105,7 +112,8 @@ fn cache(account: &Account) -> Stage {
     let mut stage = Stage::new("cache", &account.name, Unit::Flows)
         .losing("too_small", meter.too_small)
         .losing("one_way", meter.one_way)
-        .losing("two_way", meter.two_way);
+        .losing("two_way", meter.two_way)
+        .noting("evicted", meter.evicted);
     stage.received = meter.started;
     stage.delivered = meter.exported;
     stage.held = meter.held;

@@ -24,8 +24,8 @@ const STRIDE: u64 = 64;
 pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(), Stop> {
     let plan = Plan::new(options)?;
     let name = name(&inputs);
-    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(|error| Stop::Failed(error.0))?;
-    let mut outputs = super::open_outputs(options, &plan, &name, true)?;
+    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(super::unread)?;
+    let mut outputs = super::open_outputs(options, &plan, &name, true, signal)?;
     if options.capture.original_speed {
         Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
     } else {
@@ -73,7 +73,11 @@ impl<'a, S: Source> Run<'a, S> {
         outputs.close(now);
         self.warn();
         self.show(outputs, true)?;
-        read
+        // Where nothing could be read there is only the error to tell.
+        if let Some(summary) = outputs.summary.as_ref().filter(|_| read.is_ok() || self.account.source.seen > 0) {
+            summary.print(&self.account);
+        }
+        read.and_then(|()| outputs.outcome())
     }
 
     fn read(&mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
@@ -95,7 +99,7 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(Poll::End) => break,
                 Ok(Poll::Idle) => true,
                 Ok(Poll::Frames(_)) => self.options.capture.original_speed,
-                Err(error) => return Err(Stop::Failed(error.0)),
+                Err(error) => return Err(super::unread(error)),
             };
             if idle || polls % STRIDE == 0 {
                 if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {
@@ -134,9 +138,6 @@ impl<'a, S: Source> Run<'a, S> {
         self.account.meter = self.meter.counters();
         let ledger = books::ledger(std::slice::from_ref(&self.account), outputs, last);
         super::show(self.options, &ledger, last)?;
-        if last && let Some(summary) = &outputs.summary {
-            summary.print(&self.account);
-        }
         Ok(())
     }
 }

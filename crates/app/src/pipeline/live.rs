@@ -29,18 +29,21 @@ type Batch = (Ended, Nanos);
 
 /// Meters interfaces until told to stop.
 pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<(), Stop> {
-    let plan = Plan::new(options)?;
+    let mut plan = Plan::new(options)?;
+    if let Some(address) = live::address(interfaces) {
+        plan.env.address = address.octets();
+    }
     let asked = options.capture.workers.map_or_else(auto_workers, usize::from).max(1);
     let live_options = setup::live(options, asked);
     let mut sources = Vec::new();
     for name in interfaces {
-        let opened = live::open(name, &live_options).map_err(|error| Stop::Failed(error.0))?;
+        let opened = live::open(name, &live_options).map_err(super::unread)?;
         let many = opened.len() > 1;
         for (i, source) in opened.into_iter().enumerate() {
             sources.push((if many { format!("{name}#{i}") } else { name.clone() }, source));
         }
     }
-    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), false)?;
+    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), false, signal)?;
     super::drop_privileges(options)?;
     outputs.boot(now());
     let stop = Arc::new(AtomicBool::new(false));
@@ -96,7 +99,8 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         summary.print(&books.total());
     }
     fed?;
-    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))
+    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))?;
+    outputs.outcome()
 }
 
 /// Half of the CPUs: the kernel needs the others to receive.
@@ -145,9 +149,11 @@ impl Books<'_> {
         let mut total = Account::default();
         for account in self.all() {
             total.source = total.source.plus(account.source);
+            total.over_count += account.over_count;
             total.meter.packets += account.meter.packets;
             total.meter.metered += account.meter.metered;
             total.meter.started += account.meter.started;
+            total.meter.evicted += account.meter.evicted;
         }
         total
     }

@@ -14,6 +14,7 @@ mod captures;
 mod live;
 mod open;
 mod outputs;
+mod paths;
 mod setup;
 mod summary;
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowsonde_io::process;
-use flowsonde_io::source::{Input, list};
+use flowsonde_io::source::{self, Input, list};
 
 use crate::flags::Options;
 use crate::flags::capture::Input as Named;
@@ -32,7 +33,7 @@ use crate::log;
 use crate::stop::Stop;
 use open::open_outputs;
 
-/// Set by SIGINT and SIGTERM: end every flow, write the ledger, stop.
+/// Set by SIGINT, SIGTERM and SIGHUP: end every flow, write the ledger, stop.
 pub type Signal = Arc<AtomicBool>;
 
 /// How many packets to take yet, shared by the workers (`--count`).
@@ -66,8 +67,11 @@ pub fn run(options: &Options) -> Result<(), Stop> {
         log::warn("options", &warning);
     }
     let inputs = inputs(options)?;
+    paths::check(options, &inputs)?;
     let signal: Signal = Arc::default();
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    // Under nohup the end of the terminal is not to be the program's.
+    let hangup = (!process::ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
         signal_hook::flag::register(number, Arc::clone(&signal))
             .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
     }
@@ -93,9 +97,13 @@ pub fn run(options: &Options) -> Result<(), Stop> {
 
 /// Checks all that can be checked without reading a packet.
 pub fn check(options: &Options) -> Result<(), Stop> {
-    inputs(options)?;
-    setup::Plan::new(options)?;
-    Ok(())
+    paths::check(options, &inputs(options)?)?;
+    open::check(options, &setup::Plan::new(options)?)
+}
+
+/// Why a source cannot be read: its file or interface, or a filter that is none for its packets.
+fn unread(error: source::Error) -> Stop {
+    if error.0.starts_with("-f") { Stop::Usage(error.0) } else { Stop::Failed(error.0) }
 }
 
 /// Becomes another user than root, once everything that needs root is open.

@@ -10,6 +10,7 @@ use flowsonde_wire::Nanos;
 
 use super::summary::Summary;
 use crate::log;
+use crate::stop::Stop;
 
 /// Messages, and bytes, that are handed to a sink at once; fewer wait for the next tick.
 const MANY: usize = 128;
@@ -26,12 +27,25 @@ pub struct Output {
     by_time: bool,
     /// The sink was told what its first file begins with.
     opened: bool,
+    /// Most records of a file of which each begins the encoder anew.
+    most: Option<u64>,
+    /// Records the encoder had made when the file began.
+    before: u64,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false, opened: false }
+        Output {
+            name: name.into(),
+            encoder,
+            sink,
+            messages: Messages::default(),
+            by_time: false,
+            opened: false,
+            most: None,
+            before: 0,
+        }
     }
 
     /// For a sink that divides its output by time.
@@ -40,25 +54,47 @@ impl Output {
         Output { by_time: true, ..self }
     }
 
-    /// Tells the sink the time. What waits in the encoder belongs to the file that this ends; the next begins with what
-    /// a fresh encoder says first, the header line or the templates.
+    /// For a sink whose files are sessions each, and hold at most so many records. The two records of one flow are not
+    /// parted, so that a file holds at least two.
+    #[must_use]
+    pub fn of_sessions(self, most: u64) -> Output {
+        Output { most: Some(most), ..self }
+    }
+
+    /// Tells the sink the time.
     fn clock(&mut self, env: &Env) {
         if self.by_time && (!self.opened || self.sink.turns(env.now)) {
-            if core::mem::replace(&mut self.opened, true) {
-                self.encoder.flush(env, &mut self.messages);
-                self.send();
-                self.encoder.restart();
-            }
-            let mut said = Messages::default();
-            self.encoder.tick(env, &mut said);
-            self.encoder.flush(env, &mut said);
-            self.sink.begin_with(said.bytes());
+            self.turn(env);
         }
         self.sink.clock(env.now);
     }
 
+    /// What waits in the encoder belongs to the file that ends; the next begins with what a fresh encoder says first, the
+    /// header line or the templates.
+    fn turn(&mut self, env: &Env) {
+        if core::mem::replace(&mut self.opened, true) {
+            self.encoder.flush(env, &mut self.messages);
+            self.send();
+            self.encoder.restart();
+        }
+        let mut said = Messages::default();
+        self.encoder.tick(env, &mut said);
+        self.encoder.flush(env, &mut said);
+        self.sink.begin_with(said.bytes());
+        self.before = self.encoder.counters().records;
+    }
+
     #[inline]
-    fn take(&mut self, flow: &View<'_>, env: &Env) {
+    fn take(&mut self, flow: &View<'_>, env: &mut Env) {
+        // A record tells what this output had exported before its flow.
+        env.exported = self.messages.finished();
+        if let Some(most) = self.most {
+            let written = self.encoder.counters().records - self.before;
+            if written > 0 && written + 2 > most {
+                self.turn(env);
+                self.sink.cut();
+            }
+        }
         self.encoder.encode(flow, env, &mut self.messages);
     }
 
@@ -105,8 +141,23 @@ impl Output {
 
     fn notices(&mut self) {
         for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
+            // It begins with the option and its value.
+            log::warn("output", &notice);
         }
+    }
+
+    /// Why not all was done that was asked for; of a collector only when it got nothing at all, as losing some is what
+    /// the ledger tells of.
+    fn failure(&self, collector: bool) -> Option<String> {
+        let counters = self.sink.counters();
+        let locked = counters.lost_to("flow_lock");
+        if !collector || counters.delivered > 0 || counters.records == locked {
+            return self.sink.failure().filter(|_| !collector);
+        }
+        self.sink.failure().or_else(|| {
+            let reasons: Vec<String> = counters.lost.iter().map(|(reason, lost)| format!("{reason} {lost}")).collect();
+            Some(format!("{}: none of {} records was sent: {}", self.name, counters.records, reasons.join(", ")))
+        })
     }
 
     /// What the encoder and the sink did.
@@ -184,14 +235,14 @@ impl Outputs {
             }
             self.flows += 1;
             for output in &mut self.local {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
             }
             if self.all_collectors {
                 for output in &mut self.collectors {
-                    output.take(&flow, &self.env);
+                    output.take(&flow, &mut self.env);
                 }
             } else if let Some(output) = self.collectors.get_mut(self.turn) {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
                 self.turn += 1;
                 if self.turn == self.collectors.len() {
                     self.turn = 0;
@@ -237,6 +288,13 @@ impl Outputs {
         for output in self.local.iter_mut().chain(&mut self.collectors) {
             output.close(&self.env);
         }
+    }
+
+    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
+    pub fn outcome(&self) -> Result<(), Stop> {
+        let local = self.local.iter().filter_map(|output| output.failure(false));
+        let failures: Vec<String> = local.chain(self.collectors.iter().filter_map(|o| o.failure(true))).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 
     /// True when an output is gone for good, as when what reads our standard output ended: there is no use in going on.

@@ -24,6 +24,8 @@ pub struct File {
     regular: Option<fs::File>,
     queue: Queue,
     failing: bool,
+    /// The first write error.
+    error: Option<String>,
     gone: bool,
     counters: Counters,
     notices: Vec<String>,
@@ -77,6 +79,7 @@ impl File {
             regular,
             queue: Queue::new(LIMIT),
             failing: false,
+            error: None,
             gone: false,
             counters: Counters::default(),
             notices: Vec::new(),
@@ -101,6 +104,9 @@ impl File {
         let dropped = self.queue.clear();
         let broken = error.kind() == io::ErrorKind::BrokenPipe;
         self.gone |= broken;
+        if !broken {
+            self.error.get_or_insert_with(|| error.to_string());
+        }
         self.counters.lose(if broken { "broken_pipe" } else { "write_error" }, dropped.torn + dropped.whole);
         if let (Some(file), 1..) = (&self.regular, dropped.torn_bytes)
             && let Ok(metadata) = file.metadata()
@@ -160,6 +166,11 @@ impl Sink for File {
 
     fn gone(&self) -> bool {
         self.gone
+    }
+
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("{}: {} records were not written: {error}", self.name, self.counters.lost_to("write_error")))
     }
 
     fn notices(&mut self) -> Vec<String> {

@@ -1,9 +1,13 @@
-//! A command run for each file that is complete (`-R`), beside the program, which does not wait for it.
+//! A command run for each file that is complete (`-R`), beside the program, which does not wait for it: but where it has
+//! to be run for every file, as when reading captures. Then too many waiting files are waited for, and all at the end,
+//! until a signal says to hurry.
 
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What to run. The file's name is added as last argument; there is no shell.
@@ -22,6 +26,8 @@ pub(super) struct Hook {
     running: Vec<(Child, PathBuf)>,
     waiting: VecDeque<PathBuf>,
     told: bool,
+    /// The command is to be run for every file, however long it takes; true in it says to hurry instead.
+    every: Option<Arc<AtomicBool>>,
     notices: Vec<String>,
 }
 
@@ -29,14 +35,30 @@ pub(super) struct Hook {
 const MOST_RUNNING: usize = 8;
 /// Files waiting for one of them to end; a command that falls back further misses files.
 const MOST_WAITING: usize = 1000;
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Hook {
     pub(super) fn new(command: Command) -> Self {
-        Hook { command, running: Vec::new(), waiting: VecDeque::new(), told: false, notices: Vec::new() }
+        Hook { command, running: Vec::new(), waiting: VecDeque::new(), told: false, every: None, notices: Vec::new() }
+    }
+
+    /// Runs it for every file, if this is given, until that turns true.
+    pub(super) fn every(self, hurry: Option<Arc<AtomicBool>>) -> Self {
+        Hook { every: hurry, ..self }
+    }
+
+    /// Whether to wait for commands without limit.
+    fn waits(&self) -> bool {
+        self.every.as_ref().is_some_and(|hurry| !hurry.load(Ordering::Relaxed))
     }
 
     /// Runs the command for `file`, or will when another has ended.
     pub(super) fn run(&mut self, file: &Path) {
+        while self.waiting.len() >= MOST_WAITING && self.waits() {
+            std::thread::sleep(PAUSE);
+            self.tick();
+        }
         if self.waiting.len() >= MOST_WAITING {
             self.tell(&format!("too slow: {MOST_WAITING} files wait, and {} is passed over", file.display()));
         } else {
@@ -78,12 +100,16 @@ impl Hook {
         }
     }
 
-    /// Waits for the commands, so long at most. What still runs then goes on alone.
+    /// Waits for the commands, so long at most where not for every one. What still runs then goes on alone.
     pub(super) fn finish(&mut self, time: Duration) {
-        let until = Instant::now() + time;
         self.tick();
+        while !self.running.is_empty() && self.waits() {
+            std::thread::sleep(PAUSE);
+            self.tick();
+        }
+        let until = Instant::now() + time;
         while !self.running.is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(PAUSE);
             self.tick();
         }
         if !self.waiting.is_empty() {
@@ -155,6 +181,33 @@ mod tests {
         hook.finish(LONG);
         std::fs::remove_file(gate).unwrap();
         assert!(hook.running.is_empty() && hook.waiting.is_empty() && hook.notices().is_empty());
+    }
+
+    #[test]
+    fn every_file_has_its_turn_where_that_is_asked_for() {
+        let out = std::env::temp_dir().join(format!("flowsonde-hook-every-{}", std::process::id()));
+        std::fs::write(&out, "").unwrap();
+        let hurry: Arc<AtomicBool> = Arc::default();
+        let append = format!("echo \"$0\" >> '{}'", out.display());
+        let mut hook = Hook::new(shell(&append)).every(Some(Arc::clone(&hurry)));
+        let files = MOST_WAITING + 20;
+        for number in 0..files {
+            hook.run(Path::new(&number.to_string()));
+        }
+        hook.finish(Duration::ZERO);
+        assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), files);
+        assert!(hook.notices().is_empty());
+
+        // In a hurry those that still run are left alone, and the others are told of.
+        let mut hook = Hook::new(shell("while test -e \"$0\"; do sleep 0.01; done")).every(Some(Arc::clone(&hurry)));
+        for _ in 0..MOST_RUNNING + 2 {
+            hook.run(&out);
+        }
+        hurry.store(true, Ordering::Relaxed);
+        hook.finish(Duration::ZERO);
+        assert_eq!(hook.running.len(), MOST_RUNNING);
+        assert!(hook.notices()[0].contains("not run for the last 2 files"));
+        std::fs::remove_file(out).unwrap();
     }
 
     #[test]

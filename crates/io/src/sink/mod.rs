@@ -60,6 +60,9 @@ pub trait Sink: Send {
         false
     }
 
+    /// Ends a file, as when the time turns: what is sent from now on goes to the next.
+    fn cut(&mut self) {}
+
     /// What every file from the next on begins with.
     fn begin_with(&mut self, header: &[u8]) {
         let _ = header;
@@ -69,6 +72,12 @@ pub trait Sink: Send {
     /// program may as well stop.
     fn gone(&self) -> bool {
         false
+    }
+
+    /// Why the run did not do what was asked of this sink, to be told at its end: nothing when it did, or when only a
+    /// reader went away.
+    fn failure(&self) -> Option<String> {
+        None
     }
 
     /// Takes what there is to tell the user, a line each. Sinks say the same thing seldom; the printer still limits.
@@ -115,6 +124,11 @@ impl Counters {
     /// Flow records lost, whatever the reason.
     pub fn lost_records(&self) -> u64 {
         self.lost.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Flow records lost for `reason`.
+    pub fn lost_to(&self, reason: &str) -> u64 {
+        self.lost.iter().filter(|(known, _)| *known == reason).map(|(_, count)| count).sum()
     }
 
     /// Whether every record given is accounted for.

@@ -67,6 +67,8 @@ pub struct Tcp {
     pause: Duration,
     /// Whether the user knows that the collector cannot be reached.
     told: bool,
+    /// Whether there was a connection at any time.
+    reached: bool,
     counters: Counters,
     notices: Vec<String>,
 }
@@ -120,6 +122,7 @@ impl Tcp {
             link: Link::Down { retry: Instant::now() },
             session: Session::Awaited,
             told: false,
+            reached: false,
             counters: Counters::default(),
             notices: Vec::new(),
         };
@@ -161,6 +164,7 @@ impl Tcp {
         let _best_effort = stream.set_nodelay(true);
         dial::watch_peer(&stream, SILENCE);
         self.link = Link::Up { stream, since: Instant::now() };
+        self.reached = true;
         self.session = match self.session {
             Session::Awaited if self.counters.messages == 0 => Session::Begun,
             Session::Awaited => Session::Open,
@@ -318,6 +322,11 @@ impl Sink for Tcp {
 
     fn ready(&self) -> bool {
         matches!(self.link, Link::Up { .. })
+    }
+
+    fn failure(&self) -> Option<String> {
+        let (lost, remote) = (self.counters.lost_records(), self.remote()?);
+        (!self.reached && lost > 0).then(|| format!("{lost} records not sent: never connected (-n tcp://{remote})"))
     }
 
     fn counters(&self) -> Counters {

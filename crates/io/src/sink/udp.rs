@@ -16,6 +16,8 @@ use core::time::Duration;
 use flowsonde_engine::encode::Messages;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// How a [`Udp`] sink sends.
@@ -27,13 +29,15 @@ pub struct Options {
     pub patient: bool,
     /// Pauses (`-e`, `-B`).
     pub pace: Option<Pace>,
+    /// Once true there are no more pauses.
+    pub hurry: Option<Arc<AtomicBool>>,
     /// Let the kernel cut datagrams where it can.
     pub segment: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { local: Vec::new(), patient: false, pace: None, segment: true }
+        Options { local: Vec::new(), patient: false, pace: None, hurry: None, segment: true }
     }
 }
 
@@ -93,7 +97,7 @@ impl Udp {
             socket,
             remote,
             patience: if options.patient { PATIENT } else { IMPATIENT },
-            pacer: Pacer::new(options.pace),
+            pacer: Pacer::new(options.pace).until(options.hurry.clone()),
             runs: Vec::new(),
             counters: Counters::default(),
             said: Vec::new(),

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowsonde_wire::capture::{pcap, pcapng};
-use flowsonde_wire::{Cursor, Frame};
+use flowsonde_wire::{Cursor, Frame, LinkType, link};
 
 use super::filter::Filters;
 use super::window::{Fill, Window};
@@ -27,6 +27,8 @@ pub struct CaptureFile {
     filters: Option<Filters>,
     counters: Counters,
     warning: Option<String>,
+    /// Interfaces whose packets nothing here can read, and how many there were; the last entry takes all beyond the bound.
+    unread: Vec<(u32, LinkType, u64)>,
     ended: bool,
     /// Bytes read of the file, and its length if it has one.
     read: Arc<AtomicU64>,
@@ -77,6 +79,7 @@ impl CaptureFile {
             filters: filter.map(Filters::new),
             counters: Counters::default(),
             warning: None,
+            unread: Vec::new(),
             ended: false,
             read,
             total,
@@ -208,6 +211,11 @@ impl Source for CaptureFile {
             Format::Unknown(_) => Stop::Short,
         };
         if let Some(frames @ [_, ..]) = batch.frames.get(..batch.len) {
+            for frame in frames {
+                if frame.link != LinkType::ETHERNET && !link::reads(frame.link) {
+                    note(&mut self.unread, frame);
+                }
+            }
             consume(frames);
         }
         let Batch { len, used, orphans, filtered, .. } = batch;
@@ -250,11 +258,34 @@ impl Source for CaptureFile {
     }
 
     fn warning(&mut self) -> Option<String> {
-        self.warning.take()
+        let mut told: Vec<String> = self.warning.take().into_iter().collect();
+        if self.ended {
+            told.extend(self.unread.drain(..).map(|(_, link, packets)| {
+                let name = &self.name;
+                format!("{name}: link type {link} is not read: its {packets} packets are counted as link_type")
+            }));
+        }
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.total.map(|total| (self.read.load(Ordering::Relaxed).min(total), total))
+    }
+}
+
+/// Interfaces that are told apart in what is said of link types.
+const MOST_UNREAD: usize = 16;
+
+/// Counts a frame that nothing can read.
+#[cold]
+fn note(unread: &mut Vec<(u32, LinkType, u64)>, frame: &Frame<'_>) {
+    let at = unread.iter().position(|(interface, link, _)| *interface == frame.interface && *link == frame.link);
+    if at.is_none() && unread.len() < MOST_UNREAD {
+        unread.push((frame.interface, frame.link, 0));
+    }
+    let last = unread.len().saturating_sub(1);
+    if let Some((.., packets)) = unread.get_mut(at.unwrap_or(last)) {
+        *packets += 1;
     }
 }
 

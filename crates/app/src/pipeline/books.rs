@@ -35,6 +35,23 @@ pub struct Account {
     pub over_count: u64,
     /// Flows that did not fit into the queue to the outputs.
     pub queue_full: u64,
+    /// Flows that ended and left the meter, but were not handed on yet.
+    pub waiting: u64,
+    /// Flows handed on, to the queue or to the outputs.
+    pub handed_on: u64,
+}
+
+impl Account {
+    /// Counts flows that a flush ends, and that are handed on at once. The others are under way until the meter tells
+    /// what became of them.
+    pub fn end(&mut self, flows: u64) {
+        let known = flows.min(self.meter.held);
+        self.meter.held -= known;
+        // Those whose first packets were freed from the fragments by the same flush.
+        self.meter.started += flows - known;
+        self.meter.exported += flows;
+        self.handed_on += flows;
+    }
 }
 
 /// The ledger of all accounts and outputs.
@@ -67,7 +84,7 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         }
         stage.received = encoder.records;
         stage.delivered = sink.delivered;
-        stage.held = encoder.pending + sink.queued;
+        stage.held = encoder.pending + output.gathered() + sink.queued;
         ledger.stages.push(stage);
     }
     ledger
@@ -81,8 +98,7 @@ fn capture(account: &Account) -> Stage {
         .losing("unreadable", source.cut);
     stage.received = source.seen;
     stage.delivered = account.meter.packets + account.over_count;
-    // A live source sees packets that it has not handed on yet.
-    stage.held = source.seen.saturating_sub(stage.delivered + stage.lost());
+    // Nothing is held: a source counts what it sees as it hands it on.
     stage
 }
 
@@ -119,6 +135,9 @@ fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
         .losing("export_sampled_out", outputs.sampled_out);
     stage.received = accounts.iter().map(|account| account.meter.exported).sum();
     stage.delivered = outputs.flows;
-    stage.held = stage.received.saturating_sub(stage.lost() + outputs.flows);
+    let gone: u64 = accounts.iter().map(|account| account.meter.gathered + account.waiting + account.handed_on).sum();
+    // Counted by itself, not as what is missing. When the outputs took more than they were handed, which cannot be, the
+    // stage does not balance, and that is told.
+    stage.held = gone.saturating_sub(outputs.flows + outputs.sampled_out);
     stage
 }

@@ -69,7 +69,10 @@ impl<'a, S: Source> Run<'a, S> {
         let read = self.read(outputs, signal);
         // What was read before an error counts all the same.
         let now = self.meter.now();
-        self.meter.flush(&mut |ended| outputs.take(ended, now));
+        self.meter.flush(&mut |ended| {
+            self.account.handed_on += ended.len() as u64;
+            outputs.take(ended, now);
+        });
         outputs.close(now);
         self.warn();
         self.show(outputs, true)?;
@@ -85,7 +88,10 @@ impl<'a, S: Source> Run<'a, S> {
                 if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
                     outputs.boot(first.time);
                     // No flow ends after its export.
-                    self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
+                    self.meter.frames(frames, &mut |ended| {
+                        self.account.handed_on += ended.len() as u64;
+                        outputs.take(ended, last.time);
+                    });
                 }
             });
             let idle = match poll {

@@ -16,6 +16,7 @@ mod open;
 mod outputs;
 mod setup;
 mod summary;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -109,6 +109,11 @@ impl Output {
         }
     }
 
+    /// Records in messages that are finished, but not handed to the sink yet.
+    pub fn gathered(&self) -> u64 {
+        self.messages.records()
+    }
+
     /// What the encoder and the sink did.
     pub fn counters(&self) -> (encode::Counters, sink::Counters) {
         (self.encoder.counters(), self.sink.counters())

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -179,6 +179,10 @@ fn a_failure_is_1_and_says_why() {
         (&["-i", "folder"], "-i folder: a directory without files"),
         (&["-i", vlan, "-f", "this is no filter"], "-f 'this is no filter': not a filter for link type 1: "),
         (&["-i", vlan, "--json", "no/where"], "--json no/where: No such file or directory"),
+        (
+            &["-i", vlan, "--json", "-", "--ledger", "no/where"],
+            "--ledger=no/where: No such file or directory (os error 2); give a path that can be written",
+        ),
         (&["nowhere.conf"], "nowhere.conf: cannot read the configuration file: "),
     ] {
         let ran = scratch.run(arguments);
@@ -567,6 +571,40 @@ fn sigint_flushes_every_flow() {
 #[test]
 fn sigterm_flushes_every_flow() {
     ended_by("TERM", true);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_does_not_stop_it() {
+    for mended in [true, false] {
+        let scratch = Scratch::new();
+        let folder = scratch.0.join("folder");
+        fs::create_dir(&folder).unwrap();
+        let arguments = ["-i", "-", "--json", "flows.json", "--ledger", "folder/ledger.json", "--ledger-interval", "1"];
+        let mut child = scratch.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let began = Instant::now();
+        while !folder.join("ledger.json").exists() {
+            assert!(began.elapsed() < Duration::from_secs(30), "no ledger at the start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        fs::rename(&folder, scratch.0.join("away")).unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let warning = lines.next().unwrap().unwrap();
+        assert!(warning.starts_with("flowsonde: --ledger=folder/ledger.json: No such file"), "{warning}");
+        assert!(child.try_wait().unwrap().is_none());
+        if mended {
+            fs::rename(scratch.0.join("away"), &folder).unwrap();
+        }
+        stdin.write_all(&fs::read(capture("half-open")).unwrap()).unwrap();
+        drop(stdin);
+        // To its end, or it would be killed by the next line it says.
+        lines.for_each(drop);
+        assert_eq!(child.wait().unwrap().code(), Some(if mended { 0 } else { 1 }));
+        assert_eq!(scratch.read("flows.json").lines().count(), 3);
+        if mended {
+            scratch.ledger("folder/ledger.json").assert_closed();
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::outputs::Outputs;
 use super::setup::Plan;
 use super::{Countdown, Signal, books};
 use crate::flags::Options;
+use crate::ledger::Ledger;
 use crate::log;
 use crate::progress::{Done, Progress};
 use crate::stop::Stop;
@@ -66,6 +67,7 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     fn complete(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
+        super::write_ledger(self.options, &self.ledger(outputs, false))?;
         let read = self.read(outputs, signal);
         // What was read before an error counts all the same.
         let now = self.meter.now();
@@ -75,8 +77,8 @@ impl<'a, S: Source> Run<'a, S> {
         });
         outputs.close(now);
         self.warn();
-        self.show(outputs, true)?;
-        read
+        let shown = self.show(outputs, true);
+        super::both(read, shown)
     }
 
     fn read(&mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
@@ -132,14 +134,17 @@ impl<'a, S: Source> Run<'a, S> {
         }
     }
 
-    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+    fn ledger(&mut self, outputs: &Outputs, last: bool) -> Ledger {
         self.account.source = self.source.counters();
         self.account.meter = self.meter.counters();
-        let ledger = books::ledger(std::slice::from_ref(&self.account), outputs, last);
-        super::show(self.options, &ledger, last)?;
+        books::ledger(std::slice::from_ref(&self.account), outputs, last)
+    }
+
+    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+        let shown = super::show(self.options, &self.ledger(outputs, last), last);
         if last && let Some(summary) = &outputs.summary {
             summary.print(&self.account);
         }
-        Ok(())
+        shown
     }
 }

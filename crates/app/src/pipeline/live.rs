@@ -17,6 +17,7 @@ use super::setup::Plan;
 use super::worker::{Batch, PULSE, QUEUE, Worker, lock};
 use super::{Countdown, Signal, books, setup};
 use crate::flags::Options;
+use crate::ledger::Ledger;
 use crate::log;
 use crate::stop::Stop;
 
@@ -40,11 +41,12 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     let countdown = Countdown::new(options.capture.count);
     let workers = sources.len();
     let (sender, receiver) = sync_channel(QUEUE);
-    let mut accounts = Vec::new();
+    let account = |(name, _): &(String, _)| Arc::new(Mutex::new(Account { name: name.clone(), ..Account::default() }));
+    let books = Books { options, accounts: sources.iter().map(account).collect() };
+    super::write_ledger(options, &books.ledger(&outputs, false))?;
     let mut threads = Vec::new();
-    for (number, (name, source)) in sources.into_iter().enumerate() {
-        let account = Arc::new(Mutex::new(Account { name: name.clone(), ..Account::default() }));
-        accounts.push(Arc::clone(&account));
+    for (number, ((name, source), account)) in sources.into_iter().zip(&books.accounts).enumerate() {
+        let account = Arc::clone(account);
         let mut meter = plan.meter.clone();
         meter.max_flows = (meter.max_flows / workers as u32).max(1);
         meter.first_id = (u64::from(u32::MAX) / workers as u64 * number as u64) as u32 + 1;
@@ -62,7 +64,6 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
     drop(sender);
-    let books = Books { options, accounts };
     let fed = feed(&mut outputs, &receiver, &books, signal, &stop);
     stop.store(true, Ordering::Relaxed);
     // Workers end their flows into the queue; it is read until the last of them is gone.
@@ -76,12 +77,12 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         }
     }
     outputs.close(now());
-    books.show(&outputs, true)?;
+    let shown = books.show(&outputs, true);
     if let Some(summary) = &outputs.summary {
         summary.print(&books.total());
     }
-    fed?;
-    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))
+    let captured = failed.map_or(Ok(()), |error| Err(Stop::Failed(error)));
+    super::both(fed.and(captured), shown)
 }
 
 /// Half of the CPUs: the kernel needs the others to receive.
@@ -137,8 +138,12 @@ impl Books<'_> {
         total
     }
 
+    fn ledger(&self, outputs: &Outputs, last: bool) -> Ledger {
+        books::ledger(&self.all(), outputs, last)
+    }
+
     fn show(&self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
-        super::show(self.options, &books::ledger(&self.all(), outputs, last), last)
+        super::show(self.options, &self.ledger(outputs, last), last)
     }
 }
 

@@ -133,20 +133,43 @@ fn drop_privileges(options: &Options) -> Result<(), Stop> {
     })
 }
 
-/// Writes the ledger where it was asked for.
+/// Writes the ledger where it was asked for. Called once before anything is captured, it tells of a path that cannot be
+/// written while the user still looks.
+fn write_ledger(options: &Options, ledger: &Ledger) -> Result<(), Stop> {
+    let Some(path) = &options.process.ledger else { return Ok(()) };
+    ledger
+        .write(path)
+        .map_err(|error| Stop::Failed(format!("--ledger={}: {error}; give a path that can be written", path.display())))
+}
+
+/// Writes the ledger and shows it, as asked for. One that cannot be written does not stop a probe at work; it is a
+/// failure when it was the last.
 fn show(options: &Options, ledger: &Ledger, last: bool) -> Result<(), Stop> {
     if let Err(error) = ledger.check() {
         log::warn("ledger", &format!("the ledger does not balance, which is a bug: {error}"));
     }
-    if let Some(path) = &options.process.ledger {
-        ledger.write(path).map_err(|error| {
-            Stop::Failed(format!("--ledger={}: {error}; give a path that can be written", path.display()))
-        })?;
-    }
+    let written = write_ledger(options, ledger);
     if options.process.verbosity >= Verbosity::Ledger && (last || options.process.verbosity >= Verbosity::Everything) {
         crate::console::line(&ledger.text());
     }
-    Ok(())
+    match written {
+        Err(stop) if !last => {
+            log::warn("ledger file", &stop.to_string());
+            Ok(())
+        }
+        written => written,
+    }
+}
+
+/// The first of two failures; another is only told of.
+fn both(first: Result<(), Stop>, second: Result<(), Stop>) -> Result<(), Stop> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            log::warn("end", &second.to_string());
+            Err(first)
+        }
+        (first, second) => first.and(second),
+    }
 }
 
 fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {

@@ -39,6 +39,8 @@ pub struct Account {
     pub waiting: u64,
     /// Flows handed on, to the queue or to the outputs.
     pub handed_on: u64,
+    /// The worker is no more, and what it held is lost.
+    pub abandoned: bool,
 }
 
 impl Account {
@@ -51,6 +53,20 @@ impl Account {
         self.meter.started += flows - known;
         self.meter.exported += flows;
         self.handed_on += flows;
+    }
+
+    /// The stage, with what it holds lost if nobody is there to hand it on.
+    fn given_up(&self, stage: Stage) -> Stage {
+        if !self.abandoned {
+            return stage;
+        }
+        let held = stage.held;
+        Stage { held: 0, ..stage.losing("worker_failed", held) }
+    }
+
+    /// Flows that ended and are still with the worker.
+    fn ended(&self) -> u64 {
+        self.meter.gathered + self.waiting
     }
 }
 
@@ -113,7 +129,7 @@ fn meter(account: &Account) -> Stage {
     stage.received = meter.packets + account.over_count;
     stage.delivered = meter.metered;
     stage.held = meter.parked;
-    stage
+    account.given_up(stage)
 }
 
 fn cache(account: &Account) -> Stage {
@@ -125,7 +141,7 @@ fn cache(account: &Account) -> Stage {
     stage.received = meter.started;
     stage.delivered = meter.exported;
     stage.held = meter.held;
-    stage
+    account.given_up(stage)
 }
 
 fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
@@ -135,7 +151,12 @@ fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
         .losing("export_sampled_out", outputs.sampled_out);
     stage.received = accounts.iter().map(|account| account.meter.exported).sum();
     stage.delivered = outputs.flows;
-    let gone: u64 = accounts.iter().map(|account| account.meter.gathered + account.waiting + account.handed_on).sum();
+    let (abandoned, present): (Vec<&Account>, Vec<&Account>) = accounts.iter().partition(|account| account.abandoned);
+    if !abandoned.is_empty() {
+        stage = stage.losing("worker_failed", abandoned.iter().map(|account| account.ended()).sum());
+    }
+    let gone = accounts.iter().map(|account| account.handed_on).sum::<u64>()
+        + present.iter().map(|account| account.ended()).sum::<u64>();
     // Counted by itself, not as what is missing. When the outputs took more than they were handed, which cannot be, the
     // stage does not balance, and that is told.
     stage.held = gone.saturating_sub(outputs.flows + outputs.sampled_out);

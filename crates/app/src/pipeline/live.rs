@@ -1,6 +1,6 @@
 //! Interfaces: a worker a ring, one thread for the outputs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,7 +14,7 @@ use flowsonde_wire::Nanos;
 use super::books::Account;
 use super::outputs::Outputs;
 use super::setup::Plan;
-use super::worker::{Batch, PULSE, QUEUE, Worker, lock};
+use super::worker::{Batch, PULSE, QUEUE, Worker, lock, supervise};
 use super::{Countdown, Signal, books, setup};
 use crate::flags::Options;
 use crate::ledger::Ledger;
@@ -44,6 +44,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     let account = |(name, _): &(String, _)| Arc::new(Mutex::new(Account { name: name.clone(), ..Account::default() }));
     let books = Books { options, accounts: sources.iter().map(account).collect() };
     super::write_ledger(options, &books.ledger(&outputs, false))?;
+    let running = Arc::new(AtomicUsize::new(workers));
     let mut threads = Vec::new();
     for (number, ((name, source), account)) in sources.into_iter().zip(&books.accounts).enumerate() {
         let account = Arc::clone(account);
@@ -52,6 +53,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         meter.first_id = (u64::from(u32::MAX) / workers as u64 * number as u64) as u32 + 1;
         let worker =
             Worker::new(source, Meter::new(meter), account, sender.clone(), countdown.clone(), Arc::clone(&stop));
+        let running = Arc::clone(&running);
         let cpu = options.capture.cpus.get(number % options.capture.cpus.len().max(1)).copied();
         let thread = thread::Builder::new().name(format!("meter {name}")).spawn(move || {
             if let Some(cpu) = cpu
@@ -59,7 +61,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
             {
                 log::warn("affinity", &format!("--cpu-affinity={cpu}: {error}; the worker runs on any CPU"));
             }
-            worker.run()
+            supervise(worker, &running)
         });
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
@@ -72,9 +74,8 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     }
     let mut failed = None;
     for thread in threads {
-        if let Ok(Err(error)) = thread.join() {
-            failed = Some(error);
-        }
+        let ended = thread.join().unwrap_or_else(|_| Err("a worker panicked, which is a bug".into()));
+        failed = failed.or(ended.err());
     }
     outputs.close(now());
     let shown = books.show(&outputs, true);

@@ -4,7 +4,8 @@
 //! flows are kept until the account that has them as ended is published, and are handed on only then. So no output ever
 //! has a flow that its worker has not told of.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -155,6 +156,24 @@ impl Worker {
     }
 }
 
+/// Runs a worker to its end. When it fails while others are `running`, that is told at once: they may go on for months.
+/// A panic is a failure too; what was in the worker is lost, and its account says so.
+pub fn supervise(worker: Worker, running: &AtomicUsize) -> Result<(), String> {
+    let account = Arc::clone(&worker.account);
+    let done = panic::catch_unwind(AssertUnwindSafe(|| worker.run())).unwrap_or_else(|_| {
+        let mut account = lock(&account);
+        account.abandoned = true;
+        Err(format!("-i {}: its worker panicked, which is a bug; please report what it said", account.name))
+    });
+    let last = running.fetch_sub(1, Ordering::Relaxed) == 1;
+    if let Err(error) = &done
+        && !last
+    {
+        log::warn("worker", &format!("{error}; the other workers go on"));
+    }
+    done
+}
+
 /// Ended flows until they are told of.
 #[derive(Default)]
 struct Waiting {
@@ -277,9 +296,10 @@ mod tests {
     }
 
     /// Two workers on packets that never end their flow, into a small cache; every ledger on the way is looked at.
-    fn every_ledger_balances(packets: u32, end: fn() -> Result<Poll, Error>) -> Ledger {
+    fn every_ledger_balances(packets: u32, end: fn() -> Result<Poll, Error>) -> (Ledger, u32) {
         let (sender, receiver) = sync_channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
+        let running = Arc::new(AtomicUsize::new(2));
         let mut accounts = Vec::new();
         let mut workers = Vec::new();
         for worker in [1, 2] {
@@ -289,7 +309,8 @@ mod tests {
             let meter = Meter::new(Config { max_flows: 10_000, ..Config::default() });
             let (sender, stop) = (sender.clone(), Arc::clone(&stop));
             let worker = Worker::new(source, meter, account, sender, Countdown::new(None), stop);
-            workers.push(thread::spawn(move || worker.run()));
+            let running = Arc::clone(&running);
+            workers.push(thread::spawn(move || supervise(worker, &running)));
         }
         drop(sender);
         let all = || -> Vec<Account> { accounts.iter().map(|account| lock(account).clone()).collect() };
@@ -299,24 +320,36 @@ mod tests {
             outputs.take(&ended, time);
             assert_balanced(&books::ledger(&all(), &outputs, false));
         }
+        let mut failed = 0;
         for worker in workers {
-            assert_eq!(worker.join().unwrap().is_err(), end().is_err());
+            failed += u32::from(worker.join().unwrap().is_err());
         }
         outputs.close(now());
         let ledger = books::ledger(&all(), &outputs, true);
         assert_balanced(&ledger);
-        ledger
+        (ledger, failed)
     }
 
     #[test]
     fn every_ledger_on_the_way_balances() {
-        let ledger = every_ledger_balances(100_000, || Ok(Poll::End));
+        let (ledger, failed) = every_ledger_balances(100_000, || Ok(Poll::End));
         let queue = ledger.stages.iter().find(|stage| stage.stage == "queue").unwrap();
-        assert_eq!(queue.received, 200_000);
+        assert_eq!((queue.received, failed), (200_000, 0));
     }
 
     #[test]
     fn also_while_a_worker_that_failed_ends_its_flows() {
-        every_ledger_balances(9_984, || Err(Error("-i lo: is gone".into())));
+        let (_, failed) = every_ledger_balances(9_984, || Err(Error("-i lo: is gone".into())));
+        assert_eq!(failed, 2);
+    }
+
+    #[test]
+    fn what_a_worker_held_that_panicked_is_lost_and_told() {
+        let (ledger, failed) = every_ledger_balances(20_000, || unreachable!("on purpose"));
+        assert_eq!(failed, 2);
+        let lost = |name: &str| -> u64 {
+            ledger.stages.iter().filter(|s| s.stage == name).filter_map(|s| s.lost.get("worker_failed")).sum()
+        };
+        assert!(lost("cache") > 0 && lost("cache") <= 20_000, "{ledger:?}");
     }
 }

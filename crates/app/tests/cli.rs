@@ -488,6 +488,52 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(ledger.lost("send", "broken_pipe") > 0);
 }
 
+#[test]
+fn a_reader_that_stalls_does_not_keep_it_from_ending() {
+    let scratch = Scratch::new();
+    let arguments = ["-i", CAPTURES, "--json", "-", "--ledger", "ledger.json", "-T", "@NTOPNG@"];
+    let mut child = scratch.command(&arguments).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    // There is a ledger from the start on. Then the pipe fills, unless the signal comes first.
+    let began = Instant::now();
+    while !scratch.0.join("ledger.json").exists() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "TERM");
+    let ran = finished(&mut child);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let mut taken = String::new();
+    out.read_to_string(&mut taken).unwrap();
+    let ledger = scratch.ledger("ledger.json");
+    ledger.assert_closed();
+    assert_eq!(ledger.sum("send", "delivered"), taken.matches('\n').count() as u64);
+    assert_eq!(ledger.sum("send", "received") - ledger.sum("send", "delivered"), ledger.lost("send", "closed"));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let scratch = Scratch::new();
+    assert!(Command::new("mkfifo").arg(scratch.0.join("fifo")).status().unwrap().success());
+    let vlan = capture("vlan");
+    // Nobody opens the other end, so that the first signal cannot end it.
+    let arguments = ["-i", vlan.to_str().unwrap(), "--json", "fifo", "--pid-file", "pid"];
+    let mut child = scratch.command(&arguments).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if scratch.0.join("pid").exists() {
+            signal(&child, "TERM");
+        }
+        if began.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(finished(&mut child).code, Some(1));
+}
+
 /// The end of a program that should end by itself, within half a minute.
 fn finished(child: &mut Child) -> Ran {
     let began = Instant::now();

@@ -68,7 +68,7 @@ add up over both, except `--interface`, where the command line's replaces the fi
         text: "\
 0: done, or ended by a signal.
 
-1: failed, for instance because a file cannot be read or a port is taken.
+1: failed, for instance because a file cannot be read or a port is taken; or ended by a second signal, which does not wait for anything.
 
 2: used wrongly: an unknown option, a wrong value, options that do not go together.
 

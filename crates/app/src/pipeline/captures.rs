@@ -26,7 +26,7 @@ pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(),
     let plan = Plan::new(options)?;
     let name = name(&inputs);
     let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(|error| Stop::Failed(error.0))?;
-    let mut outputs = super::open_outputs(options, &plan, &name, true)?;
+    let mut outputs = super::open_outputs(options, &plan, &name, Some(signal))?;
     if options.capture.original_speed {
         Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
     } else {

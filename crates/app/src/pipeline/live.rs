@@ -34,7 +34,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
             sources.push((if many { format!("{name}#{i}") } else { name.clone() }, source));
         }
     }
-    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), false)?;
+    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), None)?;
     super::drop_privileges(options)?;
     outputs.boot(now());
     let stop = Arc::new(AtomicBool::new(false));

@@ -69,7 +69,9 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     let inputs = inputs(options)?;
     let signal: Signal = Arc::default();
     for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(number, Arc::clone(&signal))
+        // The second one ends the program at once, whatever it waits for.
+        signal_hook::flag::register_conditional_shutdown(number, 1, Arc::clone(&signal))
+            .and_then(|_| signal_hook::flag::register(number, Arc::clone(&signal)))
             .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
     }
     if options.process.daemon {

@@ -1,6 +1,7 @@
 //! Opens every output that was asked for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{self, Encode, Error};
@@ -15,6 +16,7 @@ use flowsonde_io::sink::tcp::{self, Tcp};
 use flowsonde_io::sink::udp::{self, Udp};
 use flowsonde_io::sink::{self, Sink};
 
+use super::Signal;
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
@@ -25,8 +27,17 @@ use crate::flags::value::{self, Collector, Transport};
 use crate::log;
 use crate::stop::Stop;
 
-/// Opens them. `patient` where nothing is lost by waiting: when reading captures.
-pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient: bool) -> Result<Outputs, Stop> {
+/// Opens them. With the signal where nothing is lost by waiting until it comes: when reading captures.
+pub(super) fn open_outputs(
+    options: &Options,
+    plan: &Plan,
+    source: &str,
+    signal: Option<&Signal>,
+) -> Result<Outputs, Stop> {
+    let patient = |file: File| match signal {
+        Some(signal) => file.patient(Arc::clone(signal)),
+        None => file,
+    };
     let formats = Formats { options, plan };
     let mut local = Vec::new();
     for (name, target) in options.output.streams() {
@@ -34,11 +45,11 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
             value::Sink::Stdout => File::stdout(&format!("--{name}")),
             value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
         };
-        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(patient(sink))));
     }
     if let Some(path) = &options.output.ipfix_file {
         let sink = File::create("--ipfix-file", path).map_err(failed)?;
-        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(patient(sink))));
     }
     if let Some(directory) = &options.output.dump_path {
         local.push(open_dump(&formats, directory)?);
@@ -50,7 +61,7 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
         formats.tell_left_out("ipfix-file");
     }
     for collector in &options.export.collectors {
-        collectors.push(open_collector(&formats, collector, patient)?);
+        collectors.push(open_collector(&formats, collector, signal.is_some())?);
     }
     let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
     Ok(Outputs::new(env, local, collectors)

@@ -156,6 +156,14 @@ fn wrong_usage_is_2_and_says_what_would_be_right() {
             &["-i", vlan, "--json", "-", "--csv", "-"],
             "--csv=-: --json writes to the standard output already; give one of them a file",
         ),
+        (
+            &["-i", vlan, "-n", "127.0.0.1", "-n", "127.0.0.1:2055"],
+            "--collector=udp://127.0.0.1:2055: is named twice, and would get flows twice or out of turn; name each once",
+        ),
+        (
+            &["-i", "lo", "-i", "lo"],
+            "--interface=lo: is named twice, and its packets would count twice; name each interface once",
+        ),
         (&["-H", "NOSUCHWORD"], "--help-netflow=NOSUCHWORD: no group and no element has that word"),
     ] {
         let ran = scratch.run(arguments);

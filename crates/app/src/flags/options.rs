@@ -65,6 +65,14 @@ impl Options {
                 Export::V5_FLOWS
             )));
         }
+        let collectors = &self.export.collectors;
+        if let Some((_, twice)) =
+            collectors.iter().enumerate().find(|(i, c)| collectors.iter().take(*i).any(|d| d == *c))
+        {
+            return Err(Stop::Usage(format!(
+                "--collector={twice}: is named twice, and would get flows twice or out of turn; name each once"
+            )));
+        }
         if let Some(sender) = &self.export.sender
             && let Some(other) = self.export.collectors.iter().find(|collector| families_differ(sender, collector))
         {
@@ -147,6 +155,7 @@ mod tests {
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
             (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
             (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
+            (&["-i-", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
             (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
             (&["-ix", "--json=-", "-G"], "--json=-: a daemon"),
             (&["-i-", "-G"], "--interface=-: a daemon"),
@@ -159,6 +168,8 @@ mod tests {
             &["-i-", "-V10", "--ipfix-biflow"],
             &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
             &["-i-", "-V5", "-m30"],
+            &["-i-", "-n10.0.0.1", "-ntcp://10.0.0.1", "-n10.0.0.1:2056"],
+            &["-ia.pcap", "-ia.pcap"],
             &["-i-", "--json=-", "--csv=x"],
             &["--help"],
         ] {

@@ -182,6 +182,16 @@ fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {
             Named::Named(name) => found.extend(list::resolve(name).map_err(|error| Stop::Failed(error.0))?),
         }
     }
+    // A capture may be read again, but an interface would count every packet twice.
+    for (i, input) in found.iter().enumerate() {
+        if let Input::Interface(name) = input
+            && found.iter().take(i).any(|other| other == input)
+        {
+            return Err(Stop::Usage(format!(
+                "--interface={name}: is named twice, and its packets would count twice; name each interface once"
+            )));
+        }
+    }
     if found.is_empty() {
         return Err(Stop::Failed("-i: no capture found in what was named; give a capture file or an interface".into()));
     }

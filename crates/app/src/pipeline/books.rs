@@ -70,6 +70,9 @@ impl Account {
     }
 }
 
+/// Why an encoder loses flows.
+const ENCODE: [&str; 2] = ["v5_ipv6", "not_in_template"];
+
 /// The ledger of all accounts and outputs.
 pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     let mut ledger = Ledger::new(SystemTime::now(), last);
@@ -86,8 +89,8 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     for output in outputs.iter() {
         let (encoder, _) = output.counters();
         let mut stage = Stage::new("encode", &output.name, Unit::Flows)
-            .losing("v5_ipv6", encoder.v5_ipv6)
-            .losing("not_in_template", encoder.untold);
+            .losing(ENCODE[0], encoder.v5_ipv6)
+            .losing(ENCODE[1], encoder.untold);
         stage.received = encoder.flows;
         stage.delivered = encoder.encoded;
         ledger.stages.push(stage);
@@ -161,4 +164,39 @@ fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
     // stage does not balance, and that is told.
     stage.held = gone.saturating_sub(outputs.flows + outputs.sampled_out);
     stage
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use flowsonde_engine::fill::Env;
+    use flowsonde_io::sink;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_is_in_the_docs() {
+        let page = include_str!("../../../../docs/ledger.md");
+        let table = page.split("## What gets lost").nth(1).expect("the chapter");
+        let mut told = BTreeSet::new();
+        let mut stage = "";
+        for line in table.lines().filter(|line| line.starts_with("| ") && line.contains("`")) {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [first, reasons, _] = cells[..] else { continue };
+            if first.starts_with('`') {
+                stage = first.trim_matches('`');
+            }
+            told.extend(reasons.split(", ").map(|reason| (stage, reason.trim_matches('`'))));
+        }
+        let outputs = Outputs::new(Env::default(), Vec::new(), Vec::new());
+        let made = ledger(&[Account::default()], &outputs, true);
+        let mut known: BTreeSet<(&str, &str)> = sink::LOSSES.iter().map(|(reason, _)| ("send", *reason)).collect();
+        known.extend(ENCODE.iter().map(|reason| ("encode", *reason)));
+        known.extend(made.stages.iter().flat_map(|stage| stage.lost.keys().map(|reason| (stage.stage, *reason))));
+        assert_eq!(told, known);
+        for (reason, meaning) in sink::LOSSES {
+            assert!(table.contains(&format!(" | `{reason}` | {meaning} |\n")), "{reason}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ MINUTES ?= 15
 # Every Debian package that is installed is named here.
 BUILD_NEEDS := gcc libc6-dev make pkg-config libpcap-dev
 CONFORMANCE_NEEDS := python3 tshark nfdump
-BENCH_NEEDS := python3 softflowd nfdump pmacct
+BENCH_NEEDS := python3 gcc softflowd nfdump pmacct wireshark-common
 
 .PHONY: help
 help: ## List these commands

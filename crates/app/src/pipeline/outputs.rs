@@ -105,7 +105,7 @@ impl Output {
 
     fn notices(&mut self) {
         for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
+            log::warn(format!("output {}", self.name), &format!("{}: {notice}", self.name));
         }
     }
 

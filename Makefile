@@ -9,7 +9,7 @@ MINUTES ?= 15
 BUILD_NEEDS := gcc libc6-dev make pkg-config libpcap-dev
 LIVE_NEEDS := iproute2 tcpreplay procps
 CONFORMANCE_NEEDS := python3 tshark nfdump
-BENCH_NEEDS := python3 softflowd nfdump pmacct
+BENCH_NEEDS := python3 gcc softflowd nfdump pmacct wireshark-common
 
 .PHONY: help
 help: ## List these commands

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -157,6 +157,14 @@ fn wrong_usage_is_2_and_says_what_would_be_right() {
             &["-i", vlan, "--json", "-", "--csv", "-"],
             "--csv=-: --json writes to the standard output already; give one of them a file",
         ),
+        (
+            &["-i", vlan, "-n", "127.0.0.1", "-n", "127.0.0.1:2055"],
+            "--collector=udp://127.0.0.1:2055: is named twice, and would get flows twice or out of turn; name each once",
+        ),
+        (
+            &["-i", "lo", "-i", "lo"],
+            "--interface=lo: is named twice, and its packets would count twice; name each interface once",
+        ),
         (&["-H", "NOSUCHWORD"], "--help-netflow=NOSUCHWORD: no group and no element has that word"),
     ] {
         let ran = scratch.run(arguments);
@@ -179,6 +187,10 @@ fn a_failure_is_1_and_says_why() {
         (&["-i", "empty.pcap"], "-i empty.pcap: not a pcap or pcapng capture: empty"),
         (&["-i", "folder"], "-i folder: a directory without files"),
         (&["-i", vlan, "--json", "no/where"], "--json no/where: No such file or directory"),
+        (
+            &["-i", vlan, "--json", "-", "--ledger", "no/where"],
+            "--ledger=no/where: No such file or directory (os error 2); give a path that can be written",
+        ),
         (&["nowhere.conf"], "nowhere.conf: cannot read the configuration file: "),
     ] {
         let ran = scratch.run(arguments);
@@ -497,6 +509,52 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+#[test]
+fn a_reader_that_stalls_does_not_keep_it_from_ending() {
+    let scratch = Scratch::new();
+    let arguments = ["-i", CAPTURES, "--json", "-", "--ledger", "ledger.json", "-T", "@NTOPNG@"];
+    let mut child = scratch.command(&arguments).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    // There is a ledger from the start on. Then the pipe fills, unless the signal comes first.
+    let began = Instant::now();
+    while !scratch.0.join("ledger.json").exists() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "TERM");
+    let ran = finished(&mut child);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let mut taken = String::new();
+    out.read_to_string(&mut taken).unwrap();
+    let ledger = scratch.ledger("ledger.json");
+    ledger.assert_closed();
+    assert_eq!(ledger.sum("send", "delivered"), taken.matches('\n').count() as u64);
+    assert_eq!(ledger.sum("send", "received") - ledger.sum("send", "delivered"), ledger.lost("send", "closed"));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let scratch = Scratch::new();
+    assert!(Command::new("mkfifo").arg(scratch.0.join("fifo")).status().unwrap().success());
+    let vlan = capture("vlan");
+    // Nobody opens the other end, so that the first signal cannot end it.
+    let arguments = ["-i", vlan.to_str().unwrap(), "--json", "fifo", "--pid-file", "pid"];
+    let mut child = scratch.command(&arguments).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if scratch.0.join("pid").exists() {
+            signal(&child, "TERM");
+        }
+        if began.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(finished(&mut child).code, Some(1));
+}
+
 /// The end of a program that should end by itself.
 fn finished(child: &mut Child) -> Ran {
     let began = Instant::now();
@@ -572,6 +630,40 @@ fn sigint_flushes_every_flow() {
 #[test]
 fn sigterm_flushes_every_flow() {
     ended_by("TERM", true);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_does_not_stop_it() {
+    for mended in [true, false] {
+        let scratch = Scratch::new();
+        let folder = scratch.0.join("folder");
+        fs::create_dir(&folder).unwrap();
+        let arguments = ["-i", "-", "--json", "flows.json", "--ledger", "folder/ledger.json", "--ledger-interval", "1"];
+        let mut child = scratch.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let began = Instant::now();
+        while !folder.join("ledger.json").exists() {
+            assert!(began.elapsed() < Duration::from_secs(30), "no ledger at the start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        fs::rename(&folder, scratch.0.join("away")).unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let warning = lines.next().unwrap().unwrap();
+        assert!(warning.starts_with("flowsonde: --ledger=folder/ledger.json: No such file"), "{warning}");
+        assert!(child.try_wait().unwrap().is_none());
+        if mended {
+            fs::rename(scratch.0.join("away"), &folder).unwrap();
+        }
+        stdin.write_all(&fs::read(capture("half-open")).unwrap()).unwrap();
+        drop(stdin);
+        // To its end, or it would be killed by the next line it says.
+        lines.for_each(drop);
+        assert_eq!(child.wait().unwrap().code(), Some(if mended { 0 } else { 1 }));
+        assert_eq!(scratch.read("flows.json").lines().count(), 3);
+        if mended {
+            scratch.ledger("folder/ledger.json").assert_closed();
+        }
+    }
 }
 
 #[test]

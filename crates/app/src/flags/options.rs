@@ -70,6 +70,14 @@ impl Options {
                 Export::V5_FLOWS
             )));
         }
+        let collectors = &self.export.collectors;
+        if let Some((_, twice)) =
+            collectors.iter().enumerate().find(|(i, c)| collectors.iter().take(*i).any(|d| d == *c))
+        {
+            return Err(Stop::Usage(format!(
+                "--collector={twice}: is named twice, and would get flows twice or out of turn; name each once"
+            )));
+        }
         if let Some(sender) = &self.export.sender
             && let Some(other) = self.export.collectors.iter().find(|collector| families_differ(sender, collector))
         {
@@ -125,7 +133,7 @@ impl Options {
             "--flow-sender: has no effect without -n",
         );
         warn(
-            self.cache.tcp_linger() > self.cache.idle_timeout,
+            self.cache.tcp_linger() > self.cache.idle_timeout.nanos(),
             "--tcp-linger: is longer than --idle-timeout, which ends flows before",
         );
         warn(self.cache.sampling.collect != 1, "--sample-rate: the rate of collected flows has no effect on packets");
@@ -166,6 +174,7 @@ mod tests {
             (&["-i-", "--ipfix-biflow", "-Db"], "--ipfix-biflow: NetFlow"),
             (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
             (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
+            (&["-i-", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
             (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
             (&["-ix", "--json=-", "-G"], "--json=-: a daemon"),
             (&["-i-", "-G"], "--interface=-: a daemon"),
@@ -179,6 +188,8 @@ mod tests {
             &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
             &["-i-", "-Px", "-Db", "--ipfix-biflow"],
             &["-i-", "-V5", "-m30"],
+            &["-i-", "-n10.0.0.1", "-ntcp://10.0.0.1", "-n10.0.0.1:2056"],
+            &["-ia.pcap", "-ia.pcap"],
             &["-i-", "--json=-", "--csv=x"],
             &["--help"],
         ] {

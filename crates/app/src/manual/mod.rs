@@ -69,7 +69,7 @@ add up over both, except `--interface`, where the command line's replaces the fi
 0: done, or ended by a signal.
 
 1: failed, for instance because a file cannot be read, a port is taken, records could not be written, or a collector \
-got nothing at all.
+got nothing at all; or ended by a second signal, which does not wait for anything.
 
 2: used wrongly: an unknown option, a wrong value, options that do not go together.
 

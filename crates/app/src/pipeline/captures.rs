@@ -13,6 +13,7 @@ use super::outputs::Outputs;
 use super::setup::Plan;
 use super::{Countdown, Signal, books};
 use crate::flags::Options;
+use crate::ledger::Ledger;
 use crate::log;
 use crate::progress::{Done, Progress};
 use crate::stop::Stop;
@@ -66,18 +67,22 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     fn complete(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
+        super::write_ledger(self.options, &self.ledger(outputs, false))?;
         let read = self.read(outputs, signal);
         // What was read before an error counts all the same.
         let now = self.meter.now();
-        self.meter.flush(&mut |ended| outputs.take(ended, now));
+        self.meter.flush(&mut |ended| {
+            self.account.handed_on += ended.len() as u64;
+            outputs.take(ended, now);
+        });
         outputs.close(now);
         self.warn();
-        self.show(outputs, true)?;
+        let shown = self.show(outputs, true);
         // Where nothing could be read there is only the error to tell.
         if let Some(summary) = outputs.summary.as_ref().filter(|_| read.is_ok() || self.account.source.seen > 0) {
             summary.print(&self.account);
         }
-        read.and_then(|()| outputs.outcome())
+        super::both(read, shown).and_then(|()| outputs.outcome())
     }
 
     fn read(&mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
@@ -89,7 +94,10 @@ impl<'a, S: Source> Run<'a, S> {
                 if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
                     outputs.boot(first.time);
                     // No flow ends after its export.
-                    self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
+                    self.meter.frames(frames, &mut |ended| {
+                        self.account.handed_on += ended.len() as u64;
+                        outputs.take(ended, last.time);
+                    });
                 }
             });
             if self.source.another() {
@@ -133,11 +141,13 @@ impl<'a, S: Source> Run<'a, S> {
         }
     }
 
-    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+    fn ledger(&mut self, outputs: &Outputs, last: bool) -> Ledger {
         self.account.source = self.source.counters();
         self.account.meter = self.meter.counters();
-        let ledger = books::ledger(std::slice::from_ref(&self.account), outputs, last);
-        super::show(self.options, &ledger, last)?;
-        Ok(())
+        books::ledger(std::slice::from_ref(&self.account), outputs, last)
+    }
+
+    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+        super::show(self.options, &self.ledger(outputs, last), last)
     }
 }

@@ -1,6 +1,7 @@
 //! Opens every output that was asked for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{self, Encode, Error};
@@ -34,6 +35,7 @@ pub(super) fn open_outputs(
     patient: bool,
     signal: &Signal,
 ) -> Result<Outputs, Stop> {
+    let file = |file: File| if patient { file.patient(Arc::clone(signal)) } else { file };
     let formats = Formats { options, plan };
     let mut local = Vec::new();
     for (name, target) in options.output.streams() {
@@ -41,11 +43,11 @@ pub(super) fn open_outputs(
             value::Sink::Stdout => File::stdout(&format!("--{name}")),
             value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
         };
-        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(file(sink))));
     }
     if let Some(path) = &options.output.ipfix_file {
         let sink = File::create("--ipfix-file", path).map_err(failed)?;
-        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(file(sink))));
     }
     if let Some(directory) = &options.output.dump_path {
         local.push(open_dump(&formats, directory, patient.then_some(signal))?);

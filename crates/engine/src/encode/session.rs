@@ -258,10 +258,10 @@ impl<P: Protocol> Session<P> {
         self.due = self.limits.resend_messages != 0 && self.messages_since >= self.limits.resend_messages;
     }
 
-    /// True when templates were last sent too long ago.
+    /// True when templates were last sent too long ago, or in a time that is yet to come: the clock was set back.
     fn stale(&self, env: &Env) -> bool {
         let resend = self.limits.resend_nanos;
-        resend != 0 && env.now.since(self.announced) >= resend
+        resend != 0 && (env.now.since(self.announced) >= resend || env.now < self.announced)
     }
 
     /// Sends templates, options templates and options.

@@ -103,6 +103,24 @@ pub struct Counters {
     pub bytes: u64,
 }
 
+/// Every reason for which a sink loses records, and what it means: the table of `docs/ledger.md`.
+pub const LOSSES: &[(&str, &str)] = &[
+    ("queue_full", "the collector, or the reader of the pipe, did not take it in time"),
+    ("not_connected", "there was no TCP connection"),
+    ("connection", "half written when the TCP connection broke"),
+    ("reconnect", "of a TCP session that was over before it was written"),
+    ("no_buffer", "the kernel had no room for the datagram in time"),
+    ("too_long", "the datagram is longer than the path allows"),
+    ("refused", "the collector's host says again and again that nobody listens"),
+    ("unreachable", "no route to the collector, or the interface is down"),
+    ("denied", "a local firewall rule forbids it"),
+    ("error", "the kernel refused the datagram for another reason, which is told"),
+    ("flow_lock", "the file of `-C` was there"),
+    ("write_error", "the disk was full, or the file could not be written to for another reason, which is told"),
+    ("broken_pipe", "the reader of the pipe had gone"),
+    ("closed", "not taken by the collector, or the reader of the pipe, when the program ended"),
+];
+
 impl Counters {
     /// Counts what was given.
     fn take(&mut self, messages: &Messages) {
@@ -110,8 +128,9 @@ impl Counters {
         self.records += messages.records();
     }
 
-    /// Counts `records` as lost for `reason`. Reasons are few, so a list will do.
+    /// Counts `records` as lost for `reason`, which is one of [`LOSSES`]. Reasons are few, so a list will do.
     fn lose(&mut self, reason: &'static str, records: u64) {
+        debug_assert!(LOSSES.iter().any(|(known, _)| *known == reason), "{reason} is not in LOSSES");
         if records == 0 {
             return;
         }
@@ -148,3 +167,29 @@ impl core::fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files of the sinks name no other reasons.
+    #[test]
+    fn every_reason_is_in_the_table() {
+        let sources = [
+            include_str!("file.rs"),
+            include_str!("locked.rs"),
+            include_str!("rotate.rs"),
+            include_str!("tcp.rs"),
+            include_str!("udp.rs"),
+        ];
+        for (reason, _) in LOSSES {
+            assert!(sources.iter().any(|source| source.contains(&format!("\"{reason}\""))), "{reason}");
+        }
+        let known = |reason: &str| LOSSES.iter().any(|(known, _)| *known == reason);
+        for source in sources {
+            for call in source.split(".lose(\"").skip(1) {
+                assert!(known(call.split('"').next().unwrap()), "{call}");
+            }
+        }
+    }
+}

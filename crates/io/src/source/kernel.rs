@@ -67,6 +67,14 @@ pub fn ipv4_address(name: Option<&str>) -> Option<Ipv4Addr> {
     found
 }
 
+/// Whether there is an interface of this number, in this network namespace.
+#[cfg(target_os = "linux")]
+pub fn interface_exists(index: u32) -> bool {
+    let mut name: [libc::c_char; libc::IFNAMSIZ] = [0; libc::IFNAMSIZ];
+    // SAFETY: `name` has the length that if_indextoname(3) may write.
+    unsafe { !libc::if_indextoname(index, name.as_mut_ptr()).is_null() }
+}
+
 #[cfg(target_os = "linux")]
 pub use linux::{Layout, PacketSocket, Ring};
 

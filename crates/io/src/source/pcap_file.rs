@@ -2,7 +2,8 @@
 //!
 //! What a file is, is told by its first bytes, never by its name. Frames borrow the window the file is read through.
 //! Only a pipe that brings nothing makes [`Source::poll`] idle; a file is read until it ends. What cannot be read
-//! because the file ends or is broken in mid-packet ends the stream, is counted, and leaves a warning.
+//! because the file ends or is broken in mid-packet ends the stream, is counted, and leaves a warning. A packet that
+//! does not fit into its pcapng block is counted and passed over: where the next block begins is known.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowsonde_wire::capture::{pcap, pcapng};
-use flowsonde_wire::{Cursor, Frame, LinkType, link};
+use flowsonde_wire::{Cursor, Frame, LinkType, Short, link};
 
 use super::filter::Filters;
 use super::window::{Fill, Window};
@@ -203,7 +204,7 @@ impl Source for CaptureFile {
         if matches!(self.format, Format::Unknown(_)) && !self.begin()? {
             return Ok(Poll::Idle);
         }
-        let mut batch = Batch { frames: [NOTHING; BATCH], len: 0, used: 0, orphans: 0, filtered: 0 };
+        let mut batch = Batch { frames: [NOTHING; BATCH], len: 0, used: 0, unread: 0, broken: None, filtered: 0 };
         let bytes = self.window.bytes();
         let stop = match &mut self.format {
             Format::Pcap(header) => batch.pcap(header, bytes, self.filters.as_mut())?,
@@ -218,12 +219,17 @@ impl Source for CaptureFile {
             }
             consume(frames);
         }
-        let Batch { len, used, orphans, filtered, .. } = batch;
-        self.counters.seen += len as u64 + orphans + filtered;
-        self.counters.cut += orphans;
+        let Batch { len, used, unread, broken, filtered, .. } = batch;
+        self.counters.seen += len as u64 + unread + filtered;
+        self.counters.cut += unread;
         self.counters.filtered += filtered;
-        if orphans > 0 && self.warning.is_none() {
+        if unread > 0 && broken.is_none() && self.warning.is_none() {
             self.warning = Some(format!("{}: has packets of interfaces it does not describe", self.name));
+        }
+        if let Some(short) = broken
+            && self.warning.is_none()
+        {
+            self.warning = Some(format!("{}: has packets that do not fit into their blocks: {short}", self.name));
         }
         self.window.advance(used);
         match stop {
@@ -294,7 +300,10 @@ struct Batch<'a> {
     frames: [Frame<'a>; BATCH],
     len: usize,
     used: usize,
-    orphans: u64,
+    /// Packets that cannot be read, though what is behind them can.
+    unread: u64,
+    /// What was wrong with one of them.
+    broken: Option<Short>,
     filtered: u64,
 }
 
@@ -350,7 +359,12 @@ impl<'a> Batch<'a> {
             let frame = match block {
                 pcapng::Block::Packet(frame) => frame,
                 pcapng::Block::Orphan => {
-                    self.orphans += 1;
+                    self.unread += 1;
+                    continue;
+                }
+                pcapng::Block::Broken(short) => {
+                    self.unread += 1;
+                    self.broken = Some(short);
                     continue;
                 }
                 pcapng::Block::Other => continue,

@@ -183,13 +183,11 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_reason_is_in_the_docs() {
-        let page = include_str!("../../../../docs/ledger.md");
-        let table = page.split("## What gets lost").nth(1).expect("the chapter");
+    /// What the table under a heading of the page names, by stage.
+    fn told(table: &str) -> BTreeSet<(&str, &str)> {
         let mut told = BTreeSet::new();
         let mut stage = "";
-        for line in table.lines().filter(|line| line.starts_with("| ") && line.contains("`")) {
+        for line in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
             let [first, reasons, _] = cells[..] else { continue };
             if first.starts_with('`') {
@@ -197,12 +195,22 @@ mod tests {
             }
             told.extend(reasons.split(", ").map(|reason| (stage, reason.trim_matches('`'))));
         }
+        told
+    }
+
+    #[test]
+    fn every_reason_and_note_is_in_the_docs() {
+        let page = include_str!("../../../../docs/ledger.md");
+        let lost = page.split("## What gets lost").nth(1).expect("the chapter");
+        let (table, notes) = lost.split_once("## What is noted besides").expect("the chapter");
         let outputs = Outputs::new(Env::default(), Vec::new(), Vec::new());
         let made = ledger(&[Account::default()], &outputs, true);
         let mut known: BTreeSet<(&str, &str)> = sink::LOSSES.iter().map(|(reason, _)| ("send", *reason)).collect();
         known.extend(ENCODE.iter().map(|reason| ("encode", *reason)));
         known.extend(made.stages.iter().flat_map(|stage| stage.lost.keys().map(|reason| (stage.stage, *reason))));
-        assert_eq!(told, known);
+        assert_eq!(told(table), known);
+        let noted = made.stages.iter().flat_map(|stage| stage.notes.keys().map(|note| (stage.stage, *note)));
+        assert_eq!(told(notes), noted.collect());
         for (reason, meaning) in sink::LOSSES {
             assert!(table.contains(&format!(" | `{reason}` | {meaning} |\n")), "{reason}");
         }

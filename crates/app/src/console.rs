@@ -43,7 +43,7 @@ pub fn print(text: &str) {
     }
 }
 
-/// Why [`print`] could not print all, if its reader had not just gone away.
+/// Why [`print()`] could not print all, if its reader had not just gone away.
 pub fn unprinted() -> Option<String> {
     UNPRINTED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

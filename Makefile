@@ -7,8 +7,9 @@ MINUTES ?= 15
 
 # Every Debian package that is installed is named here.
 BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev
-CONFORMANCE_NEEDS := python3 tshark nfdump
-BENCH_NEEDS := python3 softflowd nfdump pmacct
+LIVE_NEEDS := iproute2 tcpreplay procps
+CONFORMANCE_NEEDS := python3 python3-yaml python3-venv tshark nfdump
+BENCH_NEEDS := python3 gcc softflowd nfdump pmacct wireshark-common
 BENCH_COLLECTOR_NEEDS := python3 nfdump nfdump-sflow pmacct gcc make libzmq3-dev
 
 .PHONY: help
@@ -18,6 +19,10 @@ help: ## List these commands
 .PHONY: deps
 deps: ## Install the Debian packages the build needs, where they are missing
 	@.ci/install $(BUILD_NEEDS)
+
+.PHONY: live-deps
+live-deps: ## Install what the tests on interfaces need besides root; without it they are skipped
+	@.ci/install $(LIVE_NEEDS)
 
 .PHONY: build
 build: deps ## Build the release binary, target/release/flowsonde

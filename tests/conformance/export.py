@@ -19,6 +19,7 @@ import argparse
 import collections
 import concurrent.futures
 import fnmatch
+import itertools
 import os
 import pathlib
 import re
@@ -42,17 +43,28 @@ CHOSEN = 40
 VERSIONS = (5, 9, 10)
 
 
+# What a receiver must be able to hold while it does not run.
+BUFFER = 64 << 20
+# Longer than anything takes that goes well.
+LONG = 60
+
+
 class Receiver:
     """A UDP port on loopback that keeps every datagram."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
+        for option in (socket.SO_RCVBUF, getattr(socket, "SO_RCVBUFFORCE", 33)):
             try:
-                self.socket.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
-                break
+                self.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
             except OSError:
-                continue
+                continue  # only root may exceed the system's limit
+        # Linux tells twice what it was asked for.
+        granted = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        if granted < BUFFER:
+            self.socket.close()
+            raise probe.Failed(f"a receive buffer of {BUFFER} bytes is not granted, but {granted}: "
+                               f"be root, or set net.core.rmem_max={BUFFER}")
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(0.2)
         self.port = self.socket.getsockname()[1]
@@ -77,56 +89,90 @@ class Receiver:
 
 
 class Collector:
-    """A real nfcapd on a free loopback port, and what nfdump reads from it."""
+    """A real nfcapd, and what nfdump reads from it. Each has an address of
+    127.0.0.0/8 to itself, below the ports that the system gives away: only a
+    socket bound to that port of every address can be in the way."""
+
+    numbers = itertools.count(1)
+    PORTS = range(9995, 10015)
 
     def __init__(self, folder):
         self.folder = folder
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        command = ["nfcapd", "-b", "127.0.0.1", "-p", str(self.port), "-w", str(folder),
-                   "-t", "86400", "-B", str(32 << 20)]
         self.log = open(folder / "log", "w+b")
-        self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        self.await_port()
-
-    def await_port(self):
-        wanted = f":{self.port:04X} "
-        for _ in range(500):
-            with open("/proc/net/udp") as table:
-                if any(wanted in line[:30] for line in table):
-                    return
-            if self.child.poll() is not None:
-                break
-            time.sleep(0.01)
+        number = next(self.numbers)
+        self.host = f"127.{128 + os.getpid() % 100}.{number >> 8 & 255}.{number & 255}"
+        for self.port in self.PORTS:
+            command = ["nfcapd", "-b", self.host, "-p", str(self.port), "-w", str(folder),
+                       "-t", "86400", "-B", str(32 << 20)]
+            self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+            if self.listens():
+                return
         raise probe.Failed(f"nfcapd does not listen: {self.said()}")
+
+    def listens(self):
+        """Waits until it does; False when it ended instead."""
+        until = time.monotonic() + LONG
+        while self.child.poll() is None:
+            if self.queued() is not None:
+                return True
+            if time.monotonic() > until:
+                self.kill()
+                raise probe.Failed(f"nfcapd does not listen after {LONG} s: {self.said()}")
+            time.sleep(0.01)
+        return False
+
+    def queued(self):
+        """Bytes the kernel holds for its port; None when nobody has it."""
+        octets = [int(octet) for octet in self.host.split(".")]
+        # The address as a number of this machine's byte order.
+        wanted = f" {struct.unpack('=I', bytes(octets))[0]:08X}:{self.port:04X} "
+        with open("/proc/net/udp") as table:
+            line = next((line for line in table if wanted in line[:30]), None)
+        return None if line is None else int(line.split()[4].split(":")[1], 16)
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
 
     def feed(self, datagrams):
         """At a pace nfcapd keeps up with: its queue must not be the one to lose."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for number, data in enumerate(datagrams, 1):
-                sender.sendto(data, ("127.0.0.1", self.port))
+                sender.sendto(data, (self.host, self.port))
                 if number % 8 == 0:
                     self.drained()
         self.drained()
+        self.rests()
 
     def drained(self):
         """Waits until the kernel holds nothing for nfcapd's port any more."""
-        wanted = f":{self.port:04X} "
-        for _ in range(5000):
-            with open("/proc/net/udp") as table:
-                line = next((line for line in table if wanted in line[:30]), None)
-            if line is None or line.split()[4].endswith(":00000000"):
-                return
+        until = time.monotonic() + LONG
+        while queued := self.queued():
+            if time.monotonic() > until:
+                raise probe.Failed(f"nfcapd leaves {queued} bytes unread after {LONG} s: {self.said()}")
             time.sleep(0.001)
+        if queued is None:
+            raise probe.Failed(f"nfcapd listens no more: {self.said()}")
+
+    def rests(self):
+        """Waits until nfcapd has done with the datagram it took last: with none
+        left it sleeps in recvfrom."""
+        until = time.monotonic() + LONG
+        asleep = 0
+        while asleep < 3:
+            if time.monotonic() > until:
+                raise probe.Failed(f"nfcapd does not rest after {LONG} s: {self.said()}")
+            time.sleep(0.005)
+            with open(f"/proc/{self.child.pid}/stat") as stat:
+                state = stat.read().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
 
     def stop(self):
-        time.sleep(0.05)  # the datagram taken last is still being worked on
         self.child.terminate()
         try:
-            self.child.wait(20)
+            self.child.wait(LONG)
         except subprocess.TimeoutExpired:
-            self.child.kill()
+            self.kill()
             raise probe.Failed("nfcapd does not stop") from None
         files = [f for f in self.folder.iterdir() if f.name.startswith("nfcapd.")]
         if len(files) != 1:
@@ -244,8 +290,10 @@ def over_the_wire(program, capture, answer, records, version, known):
         collector = Collector(folder)
         try:
             collector.feed(datagrams)
-        finally:
-            file = collector.stop()
+        except BaseException:
+            collector.kill()
+            raise
+        file = collector.stop()
         got, failures = nfdump(file)
         if expected[0] or got[0]:
             compare_counts(wrong, "nfdump", got, expected)

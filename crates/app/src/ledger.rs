@@ -61,6 +61,8 @@ pub struct Stage {
     pub lost: BTreeMap<&'static str, u64>,
     /// How much is inside.
     pub held: u64,
+    /// What else came up, by reason: it is no part of the balance. A reason may be there with 0.
+    pub notes: BTreeMap<&'static str, u64>,
 }
 
 impl Stage {
@@ -75,6 +77,7 @@ impl Stage {
             delivered: 0,
             lost: BTreeMap::new(),
             held: 0,
+            notes: BTreeMap::new(),
         }
     }
 
@@ -82,6 +85,13 @@ impl Stage {
     #[must_use]
     pub fn losing(mut self, reason: &'static str, number: u64) -> Self {
         *self.lost.entry(reason).or_default() += number;
+        self
+    }
+
+    /// The same stage, with another note.
+    #[must_use]
+    pub fn noting(mut self, reason: &'static str, number: u64) -> Self {
+        *self.notes.entry(reason).or_default() += number;
         self
     }
 
@@ -186,12 +196,14 @@ impl Ledger {
                 stage.received,
                 stage.delivered
             );
-            for (index, (reason, number)) in stage.lost.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                quote(&mut text, reason);
-                let _ = write!(text, ":{number}");
+            numbers(&mut text, &stage.lost);
+            let _ = write!(text, "}},\"held\":{}", stage.held);
+            if !stage.notes.is_empty() {
+                text.push_str(",\"notes\":{");
+                numbers(&mut text, &stage.notes);
+                text.push('}');
             }
-            let _ = write!(text, "}},\"held\":{}}}", stage.held);
+            text.push('}');
         }
         text.push_str("\n]}\n");
         text
@@ -206,8 +218,14 @@ impl Ledger {
                 Some(exporter) => format!("{} {exporter}", stage.source),
                 None => stage.source.clone(),
             };
-            let reasons: Vec<String> =
-                stage.lost.iter().filter(|(_, n)| **n > 0).map(|(reason, n)| format!("{reason} {n}")).collect();
+            let told = |numbers: &BTreeMap<&'static str, u64>| {
+                let told = numbers.iter().filter(|(_, n)| **n > 0).map(|(reason, n)| format!("{reason} {n}"));
+                told.collect::<Vec<_>>().join(", ")
+            };
+            // What was not lost stands in brackets.
+            let (lost, noted) = (told(&stage.lost), told(&stage.notes));
+            let noted = if noted.is_empty() { noted } else { format!("({noted})") };
+            let reasons = format!("{lost} {noted}");
             rows.push([
                 stage.stage.to_owned(),
                 source,
@@ -216,7 +234,7 @@ impl Ledger {
                 stage.delivered.to_string(),
                 stage.lost().to_string(),
                 stage.held.to_string(),
-                reasons.join(", "),
+                reasons.trim().to_owned(),
             ]);
         }
         let mut widths = [0; 8];
@@ -276,6 +294,15 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
+/// Adds the members of a JSON object.
+fn numbers(to: &mut String, numbers: &BTreeMap<&'static str, u64>) {
+    for (index, (reason, number)) in numbers.iter().enumerate() {
+        to.push_str(if index == 0 { "" } else { "," });
+        quote(to, reason);
+        let _ = write!(to, ":{number}");
+    }
+}
+
 /// Adds text as a JSON string.
 fn quote(to: &mut String, text: &str) {
     to.push('"');
@@ -303,7 +330,8 @@ mod tests {
         let capture =
             Stage { received: 100, delivered: 90, ..Stage::new("capture", "a \"b\"\\\n.pcap", Unit::Packets) };
         ledger.stages.push(capture.losing("kernel", 7).losing("filter", 3).losing("cut", 0));
-        ledger.stages.push(Stage { received: 90, delivered: 90, ..Stage::new("decode", "all", Unit::Packets) });
+        let decode = Stage { received: 90, delivered: 90, ..Stage::new("decode", "all", Unit::Packets) };
+        ledger.stages.push(decode.noting("fragments", 12).noting("fragments_orphaned", 0));
         let exporter = Some("10.0.0.1:2055".to_owned());
         ledger.stages.push(Stage {
             received: 5,
@@ -384,6 +412,8 @@ mod tests {
         assert_eq!(capture["source"], "a \"b\"\\\n.pcap");
         assert_eq!(capture["lost"], serde_json::json!({"kernel": 7, "filter": 3, "cut": 0}));
         assert!(capture.get("exporter").is_none());
+        assert!(capture.get("notes").is_none());
+        assert_eq!(value["stages"][1]["notes"], serde_json::json!({"fragments": 12, "fragments_orphaned": 0}));
         assert_eq!(value["stages"][2]["exporter"], "10.0.0.1:2055");
     }
 
@@ -418,7 +448,7 @@ mod tests {
         let text = "\
 stage    source                             unit     received  delivered  lost  held
 capture  eth0                               packets       100         90    10     0  filter 3, kernel 7
-decode   all                                packets        90         90     0     0
+decode   all                                packets        90         90     0     0  (fragments 12)
 export   udp://10.0.0.9:2055 10.0.0.1:2055  flows           5          5     0     0
 ";
         assert_eq!(ledger.text(), text);

@@ -1,7 +1,9 @@
 //! What the program says while it runs, on stderr: each kind of warning at most once in ten seconds.
 //!
-//! A kind is a word in the code, so there are only so many; what a text says of traffic does not make a new one.
+//! A kind is a word in the code, or names an output or the like, of which there are as many as the user asked for; what a
+//! text says of traffic does not make a new one. Should there be many all the same, those over a bound share one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +14,10 @@ use crate::manual::PROGRAM;
 
 /// How long a kind of warning is kept back after one was shown.
 pub const PAUSE: Duration = Duration::from_secs(10);
+/// Most kinds that are told apart.
+const KINDS: usize = 1024;
+/// The kind of what is over.
+const OTHERS: &str = "others";
 
 static LOG: Mutex<Option<Log>> = Mutex::new(None);
 
@@ -27,7 +33,8 @@ pub fn set_verbosity(verbosity: Verbosity) {
 
 /// Warns of something, unless a warning of its kind was shown less than ten seconds ago; it is counted then, and the
 /// next one of its kind tells how many there were.
-pub fn warn(kind: &'static str, text: &str) {
+pub fn warn(kind: impl Into<Cow<'static, str>>, text: &str) {
+    let kind = kind.into();
     if let Some(suppressed) = with(|log| log.limiter.pass(kind, Instant::now())) {
         let more = if suppressed == 0 { String::new() } else { format!(" ({suppressed} more suppressed)") };
         console::line(&format!("{PROGRAM}: {text}{more}"));
@@ -56,7 +63,7 @@ fn with<T>(act: impl FnOnce(&mut Log) -> T) -> T {
 /// Lets one of a kind pass in ten seconds, and counts the others.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    kinds: HashMap<&'static str, Passed>,
+    kinds: HashMap<Cow<'static, str>, Passed>,
 }
 
 #[derive(Debug)]
@@ -67,8 +74,12 @@ struct Passed {
 
 impl Limiter {
     /// Whether one of this kind may pass now, and how many were kept back since the last that did.
-    pub fn pass(&mut self, kind: &'static str, now: Instant) -> Option<u64> {
-        match self.kinds.get_mut(kind) {
+    pub fn pass(&mut self, kind: impl Into<Cow<'static, str>>, now: Instant) -> Option<u64> {
+        let mut kind = kind.into();
+        if self.kinds.len() >= KINDS && !self.kinds.contains_key(&kind) {
+            kind = OTHERS.into();
+        }
+        match self.kinds.get_mut(&kind) {
             None => {
                 self.kinds.insert(kind, Passed { at: now, suppressed: 0 });
                 Some(0)
@@ -85,7 +96,7 @@ impl Limiter {
     }
 
     /// The kinds with some kept back, by name, and how many; they are forgotten.
-    pub fn rest(&mut self) -> Vec<(&'static str, u64)> {
+    pub fn rest(&mut self) -> Vec<(Cow<'static, str>, u64)> {
         let mut rest: Vec<_> =
             self.kinds.drain().filter(|(_, p)| p.suppressed > 0).map(|(kind, p)| (kind, p.suppressed)).collect();
         rest.sort_unstable();
@@ -108,7 +119,18 @@ mod tests {
         assert_eq!(limiter.pass("a", after(9)), None);
         assert_eq!(limiter.pass("a", after(10)), Some(2));
         assert_eq!(limiter.pass("a", after(19)), None);
-        assert_eq!(limiter.rest(), [("a", 1)]);
+        assert_eq!(limiter.rest(), [("a".into(), 1)]);
         assert_eq!(limiter.rest(), []);
+    }
+
+    #[test]
+    fn kinds_are_bounded() {
+        let mut limiter = Limiter::default();
+        let now = Instant::now();
+        assert!((0..KINDS).all(|i| limiter.pass(format!("output {i}"), now) == Some(0)));
+        assert_eq!(limiter.pass("one more", now), Some(0));
+        assert_eq!(limiter.pass("and one more", now), None);
+        assert_eq!(limiter.pass("output 1", now), None);
+        assert_eq!(limiter.rest(), [(OTHERS.into(), 1), ("output 1".into(), 1)]);
     }
 }

@@ -60,7 +60,8 @@ fn short(pen: u32, id: u16) -> u16 {
     if pen == NTOP_PEN { id.checked_sub(V9_NTOP_BASE).unwrap_or(id) } else { id }
 }
 
-/// The name nearest to a misspelt one: within three edits, else the one that begins most like it.
+/// The name nearest to a misspelt one: the shortest that has all of it as whole words (`SRC_MAC`, `IN_SRC_MAC`), else
+/// within three edits, else the one that begins most like it.
 pub fn suggest(text: &str) -> Option<&'static str> {
     let wanted = fold(text);
     let allowed = (wanted.len() / 3).clamp(1, 3);
@@ -68,6 +69,13 @@ pub fn suggest(text: &str) -> Option<&'static str> {
         let meant_for_users = all().filter(|element| !matches!(element.id, Id::Clash(_)));
         meant_for_users.flat_map(|element| [Some(element.name), element.ipfix_name]).flatten()
     };
+    if wanted.len() >= 3
+        && let Some(name) = names()
+            .filter(|name| has_words(&fold(name), &wanted))
+            .min_by_key(|name| (!fold(name).ends_with(&wanted), name.len()))
+    {
+        return Some(name);
+    }
     let near = names().filter(|name| name.len().abs_diff(wanted.len()) <= allowed);
     let nearest = near
         .map(|name| (edits(&wanted, &fold(name)), core::cmp::Reverse(shared_start(&wanted, name)), name))
@@ -96,7 +104,10 @@ pub struct Unknown {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown element %{}", self.text)?;
-        self.suggestion.map_or(Ok(()), |name| write!(f, "; did you mean %{name}?"))
+        match self.suggestion {
+            Some(name) => write!(f, "; did you mean %{name}?"),
+            None => f.write_str("; flowsonde -H lists them"),
+        }
     }
 }
 
@@ -142,6 +153,14 @@ fn find(index: &[(String, &'static Element)], name: &str) -> Option<&'static Ele
 
 fn fold(name: &str) -> String {
     name.trim().trim_start_matches('%').to_ascii_lowercase()
+}
+
+/// Whether `words` are in `name`, between its ends and underscores.
+fn has_words(name: &str, words: &str) -> bool {
+    name.match_indices(words).any(|(at, _)| {
+        let (before, after) = (&name[..at], &name[at + words.len()..]);
+        (before.is_empty() || before.ends_with('_')) && (after.is_empty() || after.starts_with('_'))
+    })
 }
 
 fn shared_start(wanted: &str, name: &str) -> usize {

@@ -63,6 +63,9 @@ fn suggestions() {
         ("sourceIpv4Adress", Some("sourceIPv4Address")),
         ("DNS_QUERY_NAME_OF_HOST", Some("DNS_QUERY")),
         ("CLIENT_NW_LATENCY", Some("CLIENT_NW_LATENCY_MS")),
+        ("DST_PORT", Some("L4_DST_PORT")),
+        ("SRC_MAC", Some("IN_SRC_MAC")),
+        ("src_tos", Some("SRC_TOS")),
         ("XYZZY", None),
         ("Q", None),
         ("", None),
@@ -77,5 +80,5 @@ fn suggestions() {
 fn the_error_says_what_and_what_instead() {
     let error = |text| parse(text).map_err(|unknown| unknown.to_string());
     assert_eq!(error("%L4_SRCPORT"), Err("unknown element %L4_SRCPORT; did you mean %L4_SRC_PORT?".to_owned()));
-    assert_eq!(error("XYZZY"), Err("unknown element %XYZZY".to_owned()));
+    assert_eq!(error("XYZZY"), Err("unknown element %XYZZY; flowsonde -H lists them".to_owned()));
 }

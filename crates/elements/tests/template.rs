@@ -132,7 +132,7 @@ fn errors_name_the_word_its_place_and_the_remedy() {
         error("%IN_BYTES %IPV4_SRC_ADDRESS"),
         "unknown element %IPV4_SRC_ADDRESS; did you mean %IPV4_SRC_ADDR? (word 2 of the template)"
     );
-    assert_eq!(error("99999"), "unknown element %99999 (word 1 of the template)");
+    assert_eq!(error("99999"), "unknown element %99999; flowsonde -H lists them (word 1 of the template)");
     assert_eq!(
         error("IN_BYTES @NTOP@"),
         "unknown macro @NTOP@ (word 2 of the template); there are @NTOPNG@, @SIP@ and @RTP@"

@@ -648,7 +648,7 @@ fn a_capture_from_1970_that_jumps_to_2026() {
     assert!(probe.records.iter().all(|r| r.reason == Idle && r.last < 3 * SECOND));
     probe.tick(now + 500 * SECOND);
     assert_eq!(probe.records.len(), 3000, "all have gone by in time");
-    assert!(started.elapsed().as_secs() < 5, "years were walked through: {:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "years were walked through: {:?}", started.elapsed());
 }
 
 /// After a jump the least recently seen flow still goes first.

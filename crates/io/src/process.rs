@@ -14,6 +14,16 @@ pub fn daemon() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether the program was started so that SIGHUP does nothing, as nohup does.
+pub fn ignores_hangup() -> bool {
+    // SAFETY: with no new action the call only writes the present one, which is plain data, for which all zero is a value.
+    let (result, action) = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        (libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action), action)
+    };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// A user of this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

@@ -155,6 +155,20 @@ fn cut_at_every_length() {
 }
 
 #[test]
+fn a_packet_that_does_not_fit_into_its_block_is_passed_over() {
+    let scratch = Scratch::new("block");
+    let mut bytes = pcapng(3);
+    // Behind the section and the interface: a block of 32 bytes, whose packet says that it has 1,000.
+    let [kind, total, interface, high, low, captured, wire] = [6_u32, 32, 0, 0, 0, 1_000, 1_000];
+    let block = [kind, total, interface, high, low, captured, wire, total].map(u32::to_be_bytes).concat();
+    bytes.splice(48..48, block);
+    let path = scratch.file("block", &bytes);
+    let (n, counters, warnings) = drain(&mut CaptureFile::open(&path, None).expect("opens")).expect("reads");
+    assert_eq!((n, counters.seen, counters.cut), (3, 4, 1));
+    assert!(matches!(&warnings[..], [warning] if warning.contains("do not fit into their blocks")), "{warnings:?}");
+}
+
+#[test]
 fn cut_while_compressed() {
     let scratch = Scratch::new("cut-compressed");
     for file in [gzip(&pcap(2_000)), zstd(&pcap(2_000))] {

@@ -1,17 +1,25 @@
-//! Live capture on veth pairs, in network namespaces made for it. Only root can; others skip it.
+//! Live capture on veth pairs, in network namespaces made for it. Needs root, `ip` (iproute2), `tcpreplay` and `sysctl`
+//! (procps). Where they are missing it says so and passes, unless FLOWSONDE_LIVE is set: then it fails.
 //!
-//! Each test runs this program again inside a namespace, as an ignored test, and sends from outside of it.
+//! Each test runs this program again inside a namespace, as an ignored test, and sends from outside of it. The inner
+//! one says on its standard output that it captures; the outer one says, by ending its standard input, that all is sent.
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flowsonde_io::source::live::{self, Engine};
 use flowsonde_io::source::{CaptureFile, LiveOptions, Poll, Source};
+use flowsonde_wire::Frame;
+
+/// Far longer than anything here takes, on any machine.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A pair of namespaces joined by `near` and `far`, gone at the end.
 struct Pair {
@@ -26,7 +34,7 @@ fn run(command: &str) -> bool {
 }
 
 impl Pair {
-    /// `None`, said on stdout, when this user or machine cannot.
+    /// `None`, said on stderr, when this user or machine cannot.
     fn new(name: &str) -> Option<Pair> {
         let names = ["a", "b"].map(|end| format!("fs{}{name}{end}", std::process::id()));
         let pair = Pair { pcap: std::env::temp_dir().join(format!("{}.pcap", names[0])), names };
@@ -35,36 +43,46 @@ impl Pair {
             format!("ip netns add {a}"),
             format!("ip netns add {b}"),
             format!("ip link add near netns {a} type veth peer name far netns {b}"),
-            format!("ip netns exec {a} sysctl -q -w net.ipv6.conf.all.disable_ipv6=1"),
-            format!("ip netns exec {b} sysctl -q -w net.ipv6.conf.all.disable_ipv6=1"),
+            "tcpreplay --version".to_owned(),
+            "sysctl --version".to_owned(),
+        ];
+        if let Some(failed) = commands.iter().find(|command| !run(command)) {
+            let why = format!("needs root, ip, tcpreplay and sysctl ('{failed}' failed)");
+            assert!(std::env::var_os("FLOWSONDE_LIVE").is_none(), "{name} {why}");
+            // Past the test harness, which keeps what tests that pass print.
+            let _ = writeln!(std::io::stderr(), "skipped: live capture test '{name}' {why}");
+            return None;
+        }
+        // IPv6 talks on its own as soon as a link is up; the packets counted are to be ours.
+        for command in [
+            format!("ip netns exec {a} sysctl -q -e -w net.ipv6.conf.all.disable_ipv6=1"),
+            format!("ip netns exec {b} sysctl -q -e -w net.ipv6.conf.all.disable_ipv6=1"),
             format!("ip -n {a} link set near up"),
             format!("ip -n {b} link set far up"),
             format!("ip -n {b} link set lo up"),
-            "tcpreplay --version".to_owned(),
-        ];
-        match commands.iter().find(|command| !run(command)) {
-            None => Some(pair),
-            Some(failed) => {
-                println!("skipped: needs root, ip and tcpreplay ('{failed}' failed)");
-                None
-            }
+        ] {
+            assert!(run(&command), "{command}");
         }
+        Some(pair)
     }
 
     /// Runs the ignored test `inner` in the second namespace, with `settings`; once it captures, calls `send`.
     fn capture(&self, inner: &str, settings: &str, send: impl FnOnce()) {
         let mut child = Command::new("timeout")
-            .args(["60", "ip", "netns", "exec", &self.names[1]])
+            .args(["180", "ip", "netns", "exec", &self.names[1]])
             .arg(std::env::current_exe().expect("this program"))
             .args(["--exact", inner, "--ignored", "--nocapture", "--test-threads=1"])
             .env("LIVE_SETTINGS", settings)
             .env("LIVE_PCAP", &self.pcap)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
+        let stdin = child.stdin.take();
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         assert!(lines.by_ref().any(|line| line.contains("READY")), "{inner} {settings}: did not start");
         send();
+        drop(stdin);
         let rest: Vec<String> = lines.collect();
         let status = child.wait().expect("ends");
         assert!(status.success(), "{inner} {settings}:\n{}", rest.join("\n"));
@@ -72,7 +90,7 @@ impl Pair {
 
     fn replay(&self) {
         let [near, _] = &self.names;
-        assert!(run(&format!("ip netns exec {near} tcpreplay -q -i near --pps=50000 {}", self.pcap.display())));
+        assert!(run(&format!("ip netns exec {near} tcpreplay -q -i near --pps=5000 {}", self.pcap.display())));
     }
 }
 
@@ -116,12 +134,24 @@ fn pcap(flows: u8, rounds: u16) -> Vec<u8> {
     out
 }
 
-/// Polls until `wanted` frames came, or for ten seconds, and then a little, for those that should not.
-fn receive(sources: &mut [Box<dyn Source + Send>], wanted: usize, mut take: impl FnMut(usize, &[u8], u16)) {
+/// Says that frames are awaited. What is returned becomes true when all are sent.
+fn ready() -> Arc<AtomicBool> {
     println!("READY");
+    let sent = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        let _until_it_ends = std::io::stdin().read_to_end(&mut Vec::new());
+        told.store(true, Ordering::Relaxed);
+    });
+    sent
+}
+
+/// Polls until all is sent and `wanted` frames came, and then a little, for those that should not.
+fn receive(sources: &mut [Box<dyn Source + Send>], wanted: usize, mut take: impl FnMut(usize, &[u8], u16)) {
+    let sent = ready();
     let began = Instant::now();
     let mut total = 0;
-    let mut end = Duration::from_secs(10);
+    let mut end = LONG;
     while began.elapsed() < end {
         for (worker, source) in sources.iter_mut().enumerate() {
             let poll = source.poll(&mut |frames| {
@@ -133,7 +163,7 @@ fn receive(sources: &mut [Box<dyn Source + Send>], wanted: usize, mut take: impl
             });
             assert!(matches!(poll.expect("polls"), Poll::Frames(_) | Poll::Idle));
         }
-        if total >= wanted {
+        if total >= wanted && sent.load(Ordering::Relaxed) {
             end = end.min(began.elapsed() + Duration::from_millis(300));
         }
     }
@@ -217,24 +247,31 @@ fn every_frame_comes_once_with_its_tags() {
 
 #[test]
 #[ignore = "run by others, in a namespace"]
-fn inner_nothing_comes() {
+fn inner_only_ours() {
     let (options, interface) = options();
     let mut sources = live::open(&interface, &options).expect("opens");
-    let mut n = 0;
-    // Long enough for what is sent meanwhile.
-    println!("READY");
+    let socket = UdpSocket::bind("10.9.9.1:0").expect("binds");
+    let sent = ready();
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(2) {
-        sources[0].poll(&mut |frames| n += frames.len()).expect("polls");
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        assert!(began.elapsed() < LONG, "not even what is sent came");
+        if sent.load(Ordering::Relaxed) {
+            // Nobody has that address: it is asked for.
+            socket.send_to(b"?", "10.9.9.2:9").expect("sends");
+        }
+        let mut types = |frame: &Frame<'_>| seen.extend(frame.bytes.get(12..14).map(<[u8]>::to_vec));
+        sources[0].poll(&mut |frames| frames.iter().for_each(&mut types)).expect("polls");
     }
-    assert_eq!(n, 0);
+    assert!(seen.iter().all(|kind| *kind == [8, 6]), "not only ARP: {seen:?}");
 }
 
 #[test]
 fn only_what_is_sent() {
     let Some(pair) = Pair::new("out") else { return };
     fs::write(&pair.pcap, pcap(10, 10)).expect("written");
-    pair.capture("inner_nothing_comes", "engine=ring;direction=2", || pair.replay());
+    assert!(run(&format!("ip -n {} address add 10.9.9.1/24 dev far", pair.names[1])));
+    pair.capture("inner_only_ours", "engine=ring;direction=2", || pair.replay());
 }
 
 #[test]
@@ -280,7 +317,7 @@ fn inner_goes_away() {
     let mut sources = live::open(&interface, &options).expect("opens");
     println!("READY");
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(10) {
+    while began.elapsed() < LONG {
         if let Err(error) = sources[0].poll(&mut |_| {}) {
             assert!(error.0.contains("far"), "{error}");
             // And it cannot be opened again.
@@ -294,15 +331,49 @@ fn inner_goes_away() {
 
 #[test]
 fn an_interface_that_goes_away_is_told() {
-    // libpcap waits for an interface that is down to come back; only its end is an error there.
-    for (name, engine, how) in
-        [("down", "ring", "link set far down"), ("gone", "ring", "link del far"), ("gonep", "libpcap", "link del far")]
-    {
+    for (name, engine, how) in [("gone", "ring", "link del far"), ("gonep", "libpcap", "link del far")] {
         let Some(pair) = Pair::new(name) else { return };
         pair.capture("inner_goes_away", &format!("engine={engine}"), || {
             assert!(run(&format!("ip -n {} {how}", pair.names[1])));
         });
     }
+}
+
+#[test]
+#[ignore = "run by others, in a namespace"]
+fn inner_comes_back() {
+    let mut sources = live::open("lo", &options().0).expect("opens");
+    let source = &mut sources[0];
+    let mut until = |what: &str, done: &mut dyn FnMut(&str, usize) -> bool| {
+        let began = Instant::now();
+        loop {
+            let mut n = 0;
+            source.poll(&mut |frames| n += frames.len()).expect("goes on");
+            if done(&source.warning().unwrap_or_default(), n) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        }
+    };
+    println!("READY");
+    assert!(run("ip link set lo down"));
+    until("is told to be down", &mut |warning, _| warning == "-i lo: is down; waiting for it to come up");
+    assert!(run("ip link set lo up"));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
+    let target = socket.local_addr().expect("bound");
+    let (mut told, mut frames) = (false, 0);
+    until("is captured from again", &mut |warning, n| {
+        let _ = socket.send_to(&[1; 50], target);
+        told |= warning == "-i lo: is up again";
+        frames += n;
+        told && frames > 0
+    });
+}
+
+#[test]
+fn an_interface_that_comes_back_is_captured_from_again() {
+    let Some(pair) = Pair::new("back") else { return };
+    pair.capture("inner_comes_back", "engine=ring", || {});
 }
 
 #[test]

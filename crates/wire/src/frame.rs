@@ -68,6 +68,43 @@ impl LinkType {
     pub const LINUX_SLL2: LinkType = LinkType(276);
 }
 
+/// The number, with its name where that is one that captures are often made with.
+impl core::fmt::Display for LinkType {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = match self.0 {
+            0 => "BSD loopback",
+            1 => "Ethernet",
+            6 => "Token Ring",
+            9 | 50 => "PPP",
+            51 => "PPPoE",
+            10 => "FDDI",
+            101 => "raw IP",
+            104 => "Cisco HDLC",
+            105 => "IEEE 802.11",
+            107 => "Frame Relay",
+            108 => "OpenBSD loopback",
+            113 => "Linux cooked",
+            117 => "OpenBSD pflog",
+            119 => "IEEE 802.11 with Prism header",
+            127 => "IEEE 802.11 with radiotap header",
+            147..=162 => "private use",
+            163 => "IEEE 802.11 with AVS header",
+            187 | 201 => "Bluetooth",
+            189 | 220 | 249 => "USB",
+            192 => "PPI",
+            195 | 215 | 230 | 283 => "IEEE 802.15.4",
+            227 => "CAN",
+            228 => "raw IPv4",
+            229 => "raw IPv6",
+            252 => "Wireshark's exported PDUs",
+            253 => "netlink",
+            276 => "Linux cooked v2",
+            _ => return write!(f, "{}", self.0),
+        };
+        write!(f, "{} ({name})", self.0)
+    }
+}
+
 /// One captured packet, borrowed from the source's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {

@@ -84,6 +84,11 @@ pub fn walk(link: LinkType, bytes: &[u8]) -> Result<Link, Error> {
     walk_any(link, bytes)
 }
 
+/// Whether frames of this type can be walked at all.
+pub fn reads(link: LinkType) -> bool {
+    !matches!(walk(link, &[]), Err(Error::LinkType(_)))
+}
+
 fn walk_any(link: LinkType, bytes: &[u8]) -> Result<Link, Error> {
     let mut c = Cursor::new(bytes);
     let mut found = Link::default();

@@ -1,5 +1,7 @@
 //! Where packets come from.
 
+use flowsonde_io::source::filter::Filter;
+
 use super::value::number::number;
 use super::value::{Bytes, lines, one_of};
 use super::{Flag, Group, Offer, Repeat, Value};
@@ -166,7 +168,10 @@ pub const SPEC: Group = Group {
             help: "Take only packets that match a BPF filter",
             doc: "The expression is that of tcpdump and libpcap. It works on captures as on interfaces.",
             good: &["tcp port 443", "net 10.0.0.0/8"],
+            bad: &["prot 53", "port"],
             apply: |options, text| {
+                Filter::check(text)
+                    .map_err(|said| Stop::Usage(format!("not a filter: {said}; see pcap-filter(7) for the syntax")))?;
                 options.capture.filter = Some(text.to_owned());
                 Ok(())
             },

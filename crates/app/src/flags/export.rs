@@ -172,7 +172,7 @@ pub const SPEC: Group = Group {
             long: "ipfix-biflow",
             help: "IPFIX records hold both directions (RFC 5103)",
             doc: "The reverse direction is told by reverse elements. By default a flow is one record a direction. Needs \
-                  `-V 10` or `--ipfix-file`.",
+                  `-V 10`, `--ipfix-file`, or `-P` with `-D b`.",
             apply: |options, _| {
                 options.export.biflow = true;
                 Ok(())
@@ -185,7 +185,8 @@ pub const SPEC: Group = Group {
             value: Value::One("PACKETS"),
             default: "20",
             help: "Send templates again after this many export packets",
-            doc: "0 leaves it to `--template-resend-interval`. On TCP templates are sent once a connection.",
+            doc: "0 leaves it to `--template-resend-interval`. On TCP templates are sent once a connection; options \
+                  records, with the exporter's statistics, are sent again.",
             good: &["10", "0"],
             bad: &["often", "1000001"],
             apply: |options, text| {
@@ -245,7 +246,8 @@ pub const SPEC: Group = Group {
             value: Value::One("MILLISECONDS"),
             default: "0",
             help: "Pause after sending, for collectors that cannot keep up",
-            doc: "After each export packet, or after as many as `-B` says.",
+            doc: "After each export packet, or after as many as `-B` says. After a signal what is left is sent without \
+                  pauses.",
             good: &["5", "1000"],
             bad: &["1001", "x"],
             apply: |options, text| {

@@ -4,6 +4,7 @@
 //! one file a topic, each ending in a `SPEC`; [`SPECS`] names them all, and the parser, the help text, the manual page,
 //! the completions and `docs/options.md` are made from it.
 
+pub mod accepted;
 pub mod cache;
 pub mod capture;
 pub mod collect;
@@ -37,6 +38,7 @@ pub const SPECS: &[&Group] = &[
     &output::SPEC,
     &zmq::SPEC,
     &process::SPEC,
+    &accepted::SPEC,
 ];
 
 /// Options that belong to one topic.

@@ -1,11 +1,12 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+use super::accepted::Accepted;
 use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::collect::Collect;
 use super::export::{Export, Version};
 use super::interface::Interface;
-use super::output::Output;
+use super::output::{DumpFormat, Output};
 use super::process::Process;
 use super::template::Template;
 use super::value::listen::Listen;
@@ -34,6 +35,8 @@ pub struct Options {
     pub zmq: Zmq,
     /// The program itself.
     pub process: Process,
+    /// What changes nothing.
+    pub accepted: Accepted,
 }
 
 impl Options {
@@ -68,8 +71,10 @@ impl Options {
                 return wrong("--track-local-hosts: needs to know what is local; give -L with your networks");
             }
         }
-        if self.export.biflow && self.export.version != Version::Ipfix && self.output.ipfix_file.is_none() {
-            return wrong("--ipfix-biflow: NetFlow has no reverse elements; give -V 10 or --ipfix-file too");
+        if self.export.biflow && self.export.version != Version::Ipfix && !self.output.ipfix() {
+            return wrong(
+                "--ipfix-biflow: NetFlow has no reverse elements; give -V 10, --ipfix-file or -P with -D b too",
+            );
         }
         if self.export.version == Version::V5
             && let Some(flows) = self.export.min_flows.filter(|&flows| flows > Export::V5_FLOWS)
@@ -77,6 +82,14 @@ impl Options {
             return Err(Stop::Usage(format!(
                 "--min-num-flows={flows}: a NetFlow v5 packet holds at most {0} flows; give 1 to {0}",
                 Export::V5_FLOWS
+            )));
+        }
+        let collectors = &self.export.collectors;
+        if let Some((_, twice)) =
+            collectors.iter().enumerate().find(|(i, c)| collectors.iter().take(*i).any(|d| d == *c))
+        {
+            return Err(Stop::Usage(format!(
+                "--collector={twice}: is named twice, and would get flows twice or out of turn; name each once"
             )));
         }
         if let Some(sender) = &self.export.sender
@@ -139,6 +152,18 @@ impl Options {
             "--dump-command: has no effect without -P",
         );
         warn(
+            self.output.dump_path.is_none() && self.output.dump_format != DumpFormat::Text,
+            "--dump-format: has no effect without -P",
+        );
+        warn(
+            self.export.collectors.is_empty() && self.export.sender.is_some(),
+            "--flow-sender: has no effect without -n",
+        );
+        warn(
+            self.cache.tcp_linger() > self.cache.idle_timeout.nanos(),
+            "--tcp-linger: is longer than --idle-timeout, which ends flows before",
+        );
+        warn(
             self.cache.sampling.collect.is_some() && !self.collect.any(),
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
@@ -175,8 +200,11 @@ mod tests {
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Px"], "--ipfix-biflow: NetFlow"),
+            (&["-i-", "--ipfix-biflow", "-Db"], "--ipfix-biflow: NetFlow"),
             (&["-i-", "-V5", "-m31"], "--min-num-flows=31: a NetFlow v5"),
             (&["-i-", "-q::1", "-n10.0.0.1"], "--flow-sender=::1: cannot reach udp://10.0.0.1:2055"),
+            (&["-i-", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
             (&["-i-", "--json=-", "--csv=-"], "--csv=-: --json writes"),
             (&["-ix", "--json=-", "-G"], "--json=-: a daemon"),
             (&["-i-", "-G"], "--interface=-: a daemon"),
@@ -188,7 +216,10 @@ mod tests {
             &["-i-", "-rc", "-L10.0.0.0/8"][..],
             &["-i-", "-V10", "--ipfix-biflow"],
             &["-i-", "--ipfix-file=x", "--ipfix-biflow"],
+            &["-i-", "-Px", "-Db", "--ipfix-biflow"],
             &["-i-", "-V5", "-m30"],
+            &["-i-", "-n10.0.0.1", "-ntcp://10.0.0.1", "-n10.0.0.1:2056"],
+            &["-ia.pcap", "-ia.pcap"],
             &["-i-", "--json=-", "--csv=x"],
             &["--help"],
         ] {
@@ -205,6 +236,11 @@ mod tests {
             (&["-i-", "--json=-"], None),
             (&["-i-", "-nnone", "-V5", "-T%TCP_FLAGS"], Some("--flow-templ: NetFlow v5")),
             (&["-i-", "-nnone", "-Rls"], Some("--dump-command")),
+            (&["-i-", "-nnone", "-Db"], Some("--dump-format")),
+            (&["-i-", "-Px", "-Db"], None),
+            (&["-i-", "-nnone", "-q127.0.0.1"], Some("--flow-sender")),
+            (&["-i-", "-nnone", "-d5", "--tcp-linger=6"], Some("--tcp-linger")),
+            (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
         ] {

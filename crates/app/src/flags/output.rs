@@ -40,6 +40,11 @@ impl Output {
         [("json", &self.json), ("csv", &self.csv)].into_iter().filter_map(|(name, sink)| Some((name, sink.as_ref()?)))
     }
 
+    /// Whether files of IPFIX are written.
+    pub fn ipfix(&self) -> bool {
+        self.ipfix_file.is_some() || self.dump_path.is_some() && self.dump_format == DumpFormat::Binary
+    }
+
     /// Whether flows are written to any file.
     pub fn any(&self) -> bool {
         self.streams().next().is_some() || self.ipfix_file.is_some() || self.dump_path.is_some()
@@ -139,7 +144,11 @@ pub const SPEC: Group = Group {
             doc: "Whatever `-V` says. Templates come first, and are not repeated.",
             offer: Offer::Files,
             good: &["flows.ipfix"],
+            bad: &["-"],
             apply: |options, text| {
+                if text == "-" {
+                    return Err("not for the standard output; give a file, or /dev/stdout".into());
+                }
                 options.output.ipfix_file = Some(PathBuf::from(text));
                 Ok(())
             },
@@ -210,6 +219,7 @@ pub const SPEC: Group = Group {
             value: Value::One("LINES"),
             default: "10000",
             help: "Begin a new file after this many records",
+            doc: "An IPFIX file may end one record before, as the two records of a flow stay together.",
             good: &["100000"],
             bad: &["0", "x"],
             apply: |options, text| {
@@ -233,7 +243,9 @@ pub const SPEC: Group = Group {
             value: Value::One("COMMAND"),
             help: "Run this with the name of each dumped file that is complete",
             doc: "The command is split at blanks, with quotes and backslashes as in a shell, and run without one. The \
-                  name of the file is added as last argument.",
+                  name of the file is added as last argument. Up to 8 run at a time. On an interface up to 1000 files \
+                  wait for their turn, further ones are passed over with a warning, and at the end commands have five \
+                  seconds. Reading captures waits for all of them; after a signal, five seconds too.",
             good: &["/usr/bin/gzip -9", "mv -t '/srv/my flows'"],
             bad: &["'gzip", "gzip \\"],
             apply: |options, text| {

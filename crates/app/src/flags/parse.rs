@@ -8,6 +8,9 @@
 //! The file is read before the command line, so what is said last on the command line counts.
 
 use std::ffi::OsString;
+use std::path::Path;
+
+use flowsonde_io::source::{Input, list};
 
 use super::{Flag, Options, Repeat, Value, by_letter, by_name, foreign};
 use crate::config;
@@ -153,6 +156,12 @@ fn file(found: &mut Words, word: &str) -> Result<(), Stop> {
     if [".pcap", ".pcapng", ".cap"].iter().any(|ending| word.ends_with(ending)) {
         return Err(Stop::Usage(format!("{word}: not a configuration file; to read a capture give -i {word}")));
     }
+    let interface = || matches!(list::resolve(word).as_deref(), Ok([Input::Interface(_)]));
+    if !Path::new(word).exists() && interface() {
+        return Err(Stop::Usage(format!(
+            "{word}: not a configuration file; to capture from an interface give -i {word}"
+        )));
+    }
     match &found.file {
         Some(first) => Err(Stop::Usage(format!("{word}: {first} is the configuration file already; give one at most"))),
         None => {
@@ -165,7 +174,7 @@ fn file(found: &mut Words, word: &str) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flags::capture::Input;
+    use crate::flags::capture;
     use crate::flags::value::Seconds;
 
     fn text(stop: Stop) -> String {
@@ -185,7 +194,7 @@ mod tests {
         ] {
             let options = read(words).unwrap();
             assert_eq!(options.cache.active_timeout, Seconds(60), "{words:?}");
-            assert_eq!(options.capture.inputs, [Input::Named("eth0".into())], "{words:?}");
+            assert_eq!(options.capture.inputs, [capture::Input::Named("eth0".into())], "{words:?}");
         }
     }
 
@@ -206,7 +215,7 @@ mod tests {
     fn a_value_may_begin_with_a_dash() {
         use crate::flags::value::InterfaceIndex;
         let options = read(["-i", "-", "-u", "-1"]).unwrap();
-        assert_eq!(options.capture.inputs, [Input::Stdin]);
+        assert_eq!(options.capture.inputs, [capture::Input::Stdin]);
         assert_eq!(options.interface.input, InterfaceIndex::FromMac);
     }
 

@@ -57,6 +57,8 @@ pub enum Action {
     Elements(Option<String>),
     /// Print the version.
     Version,
+    /// Print that there is no licence key.
+    License,
     /// Print the manual page.
     Man,
     /// Print completions for a shell.
@@ -105,8 +107,12 @@ pub const SPEC: Group = Group {
                   every few seconds and at the end, so that a reader never sees half of it. The format is in \
                   `docs/ledger.schema.json`.",
             offer: Offer::Files,
-            good: &["/run/flowsonde/ledger.json"],
+            good: &["/var/lib/flowsonde/ledger.json"],
+            bad: &["-"],
             apply: |options, text| {
+                if text == "-" {
+                    return Err("not for the standard output; give a file, or /dev/stdout, or -b 1 for a table".into());
+                }
                 options.process.ledger = Some(PathBuf::from(text));
                 Ok(())
             },
@@ -177,7 +183,9 @@ pub const SPEC: Group = Group {
             long: "unprivileged-user",
             value: Value::One("USER"),
             help: "User to become when started as root, after interfaces are open",
-            doc: "The default is `flowsonde` if there is such a user, else `nobody`.",
+            doc: "The default is `flowsonde` if there is such a user, else `nobody`. The directories of `--ledger` and `-P` \
+                  have to be that user's, as `/var/lib/flowsonde` may be: where it may not write the program stays root, \
+                  with a warning, or ends, if the user was named.",
             offer: Offer::Users,
             good: &["flowsonde"],
             bad: &["a b", "-x"],

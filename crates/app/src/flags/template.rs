@@ -1,7 +1,10 @@
 //! What a record holds.
 
+use flowsonde_elements as elements;
+
 use super::value::number::number;
 use super::{Flag, Group, Value};
+use crate::stop::Stop;
 
 /// What was asked for about records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,11 @@ pub const SPEC: Group = Group {
             doc: "Names with a `%`, parted by blanks; `-H` lists them. The default holds addresses, next hop, \
                   interfaces, packets, bytes, times, ports, TCP flags, protocol, ToS, AS numbers, masks and VLAN.",
             good: &["%IPV4_SRC_ADDR %IPV4_DST_ADDR %IN_BYTES"],
+            bad: &["%IPV4_SRC_ADR", "@NTOP@", "%"],
             apply: |options, text| {
+                // Names are looked up now, so that a wrong one is told with its place; what macros stand for is seen later.
+                elements::Template::parse(text, elements::Mode::Probe)
+                    .map_err(|error| Stop::Usage(error.to_string()))?;
                 options.template.fields = Some(text.to_owned());
                 Ok(())
             },

@@ -68,7 +68,8 @@ add up over both, except `--interface`, where the command line's replaces the fi
         text: "\
 0: done, or ended by a signal.
 
-1: failed, for instance because a file cannot be read or a port is taken.
+1: failed, for instance because a file cannot be read, a port is taken, records could not be written, or a collector \
+got nothing at all; or ended by a second signal, which does not wait for anything.
 
 2: used wrongly: an unknown option, a wrong value, options that do not go together.
 
@@ -87,6 +88,6 @@ Print the flows of a capture as JSON:
 
 Send IPFIX with both directions in a record, and keep an account of every packet:
 
-    flowsonde -i eth0 -V 10 --ipfix-biflow -n tcp://10.0.0.1:4739 --ledger /run/flowsonde.json",
+    flowsonde -i eth0 -V 10 --ipfix-biflow -n tcp://10.0.0.1:4739 --ledger /var/lib/flowsonde/ledger.json",
     },
 ];

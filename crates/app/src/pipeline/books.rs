@@ -35,7 +35,43 @@ pub struct Account {
     pub over_count: u64,
     /// Flows that did not fit into the queue to the outputs.
     pub queue_full: u64,
+    /// Flows that ended and left the meter, but were not handed on yet.
+    pub waiting: u64,
+    /// Flows handed on, to the queue or to the outputs.
+    pub handed_on: u64,
+    /// The worker is no more, and what it held is lost.
+    pub abandoned: bool,
 }
+
+impl Account {
+    /// Counts flows that a flush ends, and that are handed on at once. The others are under way until the meter tells
+    /// what became of them.
+    pub fn end(&mut self, flows: u64) {
+        let known = flows.min(self.meter.held);
+        self.meter.held -= known;
+        // Those whose first packets were freed from the fragments by the same flush.
+        self.meter.started += flows - known;
+        self.meter.exported += flows;
+        self.handed_on += flows;
+    }
+
+    /// The stage, with what it holds lost if nobody is there to hand it on.
+    fn given_up(&self, stage: Stage) -> Stage {
+        if !self.abandoned {
+            return stage;
+        }
+        let held = stage.held;
+        Stage { held: 0, ..stage.losing("worker_failed", held) }
+    }
+
+    /// Flows that ended and are still with the worker.
+    fn ended(&self) -> u64 {
+        self.meter.gathered + self.waiting
+    }
+}
+
+/// Why an encoder loses flows.
+const ENCODE: [&str; 2] = ["v5_ipv6", "not_in_template"];
 
 /// The ledger of all accounts and outputs.
 pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
@@ -53,8 +89,8 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     for output in outputs.iter() {
         let (encoder, _) = output.counters();
         let mut stage = Stage::new("encode", &output.name, Unit::Flows)
-            .losing("v5_ipv6", encoder.v5_ipv6)
-            .losing("not_in_template", encoder.untold);
+            .losing(ENCODE[0], encoder.v5_ipv6)
+            .losing(ENCODE[1], encoder.untold);
         stage.received = encoder.flows;
         stage.delivered = encoder.encoded;
         ledger.stages.push(stage);
@@ -67,7 +103,7 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         }
         stage.received = encoder.records;
         stage.delivered = sink.delivered;
-        stage.held = encoder.pending + sink.queued;
+        stage.held = encoder.pending + output.gathered() + sink.queued;
         ledger.stages.push(stage);
     }
     ledger
@@ -81,8 +117,7 @@ fn capture(account: &Account) -> Stage {
         .losing("unreadable", source.cut);
     stage.received = source.seen;
     stage.delivered = account.meter.packets + account.over_count;
-    // A live source sees packets that it has not handed on yet.
-    stage.held = source.seen.saturating_sub(stage.delivered + stage.lost());
+    // Nothing is held: a source counts what it sees as it hands it on.
     stage
 }
 
@@ -94,10 +129,17 @@ fn meter(account: &Account) -> Stage {
     for (error, number) in packet::Error::ALL.into_iter().zip(meter.undecoded) {
         stage = stage.losing(error.name(), number);
     }
+    let fragments = &meter.fragments;
+    stage = stage
+        .noting("fragments", fragments.fragments)
+        .noting("fragments_overlapping", fragments.overlapping)
+        .noting("fragments_incomplete", fragments.incomplete)
+        .noting("fragments_orphaned", fragments.orphans)
+        .noting("fragments_evicted", fragments.evicted);
     stage.received = meter.packets + account.over_count;
     stage.delivered = meter.metered;
     stage.held = meter.parked;
-    stage
+    account.given_up(stage)
 }
 
 fn cache(account: &Account) -> Stage {
@@ -105,11 +147,12 @@ fn cache(account: &Account) -> Stage {
     let mut stage = Stage::new("cache", &account.name, Unit::Flows)
         .losing("too_small", meter.too_small)
         .losing("one_way", meter.one_way)
-        .losing("two_way", meter.two_way);
+        .losing("two_way", meter.two_way)
+        .noting("evicted", meter.evicted);
     stage.received = meter.started;
     stage.delivered = meter.exported;
     stage.held = meter.held;
-    stage
+    account.given_up(stage)
 }
 
 fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
@@ -119,6 +162,57 @@ fn queue(accounts: &[Account], outputs: &Outputs) -> Stage {
         .losing("export_sampled_out", outputs.sampled_out);
     stage.received = accounts.iter().map(|account| account.meter.exported).sum();
     stage.delivered = outputs.flows;
-    stage.held = stage.received.saturating_sub(stage.lost() + outputs.flows);
+    let (abandoned, present): (Vec<&Account>, Vec<&Account>) = accounts.iter().partition(|account| account.abandoned);
+    if !abandoned.is_empty() {
+        stage = stage.losing("worker_failed", abandoned.iter().map(|account| account.ended()).sum());
+    }
+    let gone = accounts.iter().map(|account| account.handed_on).sum::<u64>()
+        + present.iter().map(|account| account.ended()).sum::<u64>();
+    // Counted by itself, not as what is missing. When the outputs took more than they were handed, which cannot be, the
+    // stage does not balance, and that is told.
+    stage.held = gone.saturating_sub(outputs.flows + outputs.sampled_out);
     stage
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use flowsonde_engine::fill::Env;
+    use flowsonde_io::sink;
+
+    use super::*;
+
+    /// What the table under a heading of the page names, by stage.
+    fn told(table: &str) -> BTreeSet<(&str, &str)> {
+        let mut told = BTreeSet::new();
+        let mut stage = "";
+        for line in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [first, reasons, _] = cells[..] else { continue };
+            if first.starts_with('`') {
+                stage = first.trim_matches('`');
+            }
+            told.extend(reasons.split(", ").map(|reason| (stage, reason.trim_matches('`'))));
+        }
+        told
+    }
+
+    #[test]
+    fn every_reason_and_note_is_in_the_docs() {
+        let page = include_str!("../../../../docs/ledger.md");
+        let lost = page.split("## What gets lost").nth(1).expect("the chapter");
+        let (table, notes) = lost.split_once("## What is noted besides").expect("the chapter");
+        let outputs = Outputs::new(Env::default(), Vec::new(), Vec::new());
+        let made = ledger(&[Account::default()], &outputs, true);
+        let mut known: BTreeSet<(&str, &str)> = sink::LOSSES.iter().map(|(reason, _)| ("send", *reason)).collect();
+        known.extend(ENCODE.iter().map(|reason| ("encode", *reason)));
+        known.extend(made.stages.iter().flat_map(|stage| stage.lost.keys().map(|reason| (stage.stage, *reason))));
+        assert_eq!(told(table), known);
+        let noted = made.stages.iter().flat_map(|stage| stage.notes.keys().map(|note| (stage.stage, *note)));
+        assert_eq!(told(notes), noted.collect());
+        for (reason, meaning) in sink::LOSSES {
+            assert!(table.contains(&format!(" | `{reason}` | {meaning} |\n")), "{reason}");
+        }
+    }
 }

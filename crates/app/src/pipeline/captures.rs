@@ -13,6 +13,7 @@ use super::outputs::Outputs;
 use super::setup::Plan;
 use super::{Countdown, Signal, books};
 use crate::flags::Options;
+use crate::ledger::Ledger;
 use crate::log;
 use crate::progress::{Done, Progress};
 use crate::stop::Stop;
@@ -24,8 +25,8 @@ const STRIDE: u64 = 64;
 pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(), Stop> {
     let plan = Plan::new(options)?;
     let name = name(&inputs);
-    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(|error| Stop::Failed(error.0))?;
-    let mut outputs = super::open_outputs(options, &plan, &name, true)?;
+    let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(super::unread)?;
+    let mut outputs = super::open_outputs(options, &plan, &name, true, signal)?;
     if options.capture.original_speed {
         Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
     } else {
@@ -66,14 +67,22 @@ impl<'a, S: Source> Run<'a, S> {
     }
 
     fn complete(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
+        super::write_ledger(self.options, &self.ledger(outputs, false))?;
         let read = self.read(outputs, signal);
         // What was read before an error counts all the same.
         let now = self.meter.now();
-        self.meter.flush(&mut |ended| outputs.take(ended, now));
+        self.meter.flush(&mut |ended| {
+            self.account.handed_on += ended.len() as u64;
+            outputs.take(ended, now);
+        });
         outputs.close(now);
         self.warn();
-        self.show(outputs, true)?;
-        read
+        let shown = self.show(outputs, true);
+        // Where nothing could be read there is only the error to tell.
+        if let Some(summary) = outputs.summary.as_ref().filter(|_| read.is_ok() || self.account.source.seen > 0) {
+            summary.print(&self.account);
+        }
+        super::both(read, shown).and_then(|()| outputs.outcome())
     }
 
     fn read(&mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {
@@ -85,7 +94,10 @@ impl<'a, S: Source> Run<'a, S> {
                 if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
                     outputs.boot(first.time);
                     // No flow ends after its export.
-                    self.meter.frames(frames, &mut |ended| outputs.take(ended, last.time));
+                    self.meter.frames(frames, &mut |ended| {
+                        self.account.handed_on += ended.len() as u64;
+                        outputs.take(ended, last.time);
+                    });
                 }
             });
             if self.source.another() {
@@ -95,7 +107,7 @@ impl<'a, S: Source> Run<'a, S> {
                 Ok(Poll::End) => break,
                 Ok(Poll::Idle) => true,
                 Ok(Poll::Frames(_)) => self.options.capture.original_speed,
-                Err(error) => return Err(Stop::Failed(error.0)),
+                Err(error) => return Err(super::unread(error)),
             };
             if idle || polls % STRIDE == 0 {
                 if signal.load(Ordering::Relaxed) || self.countdown.over() || outputs.gone() {
@@ -129,14 +141,13 @@ impl<'a, S: Source> Run<'a, S> {
         }
     }
 
-    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+    fn ledger(&mut self, outputs: &Outputs, last: bool) -> Ledger {
         self.account.source = self.source.counters();
         self.account.meter = self.meter.counters();
-        let ledger = books::ledger(std::slice::from_ref(&self.account), outputs, last);
-        super::show(self.options, &ledger, last)?;
-        if last && let Some(summary) = &outputs.summary {
-            summary.print(&self.account);
-        }
-        Ok(())
+        books::ledger(std::slice::from_ref(&self.account), outputs, last)
+    }
+
+    fn show(&mut self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
+        super::show(self.options, &self.ledger(outputs, last), last)
     }
 }

@@ -1,70 +1,62 @@
 //! Interfaces: a worker a ring, one thread for the outputs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use flowsonde_engine::meter::{Ended, Meter};
+use flowsonde_engine::meter::Meter;
 use flowsonde_io::process;
-use flowsonde_io::source::{Poll, Source, live};
+use flowsonde_io::source::live;
 use flowsonde_wire::Nanos;
 
 use super::books::Account;
 use super::outputs::Outputs;
 use super::setup::Plan;
+use super::worker::{Batch, PULSE, QUEUE, Worker, lock, supervise};
 use super::{Countdown, Signal, books, setup};
 use crate::flags::Options;
+use crate::ledger::Ledger;
 use crate::log;
 use crate::stop::Stop;
 
-/// Batches of ended flows that may wait for the outputs: about 128 flows each.
-const QUEUE: usize = 4096;
-/// How often a worker tells what it did, and looks whether flows timed out without a packet.
-const PULSE: Duration = Duration::from_millis(100);
-
-/// What a worker sends.
-type Batch = (Ended, Nanos);
-
 /// Meters interfaces until told to stop.
 pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<(), Stop> {
-    let plan = Plan::new(options)?;
+    let mut plan = Plan::new(options)?;
+    if let Some(address) = live::address(interfaces) {
+        plan.env.address = address.octets();
+    }
     let asked = options.capture.workers.map_or_else(auto_workers, usize::from).max(1);
     let live_options = setup::live(options, asked);
     let mut sources = Vec::new();
     for name in interfaces {
-        let opened = live::open(name, &live_options).map_err(|error| Stop::Failed(error.0))?;
+        let opened = live::open(name, &live_options).map_err(super::unread)?;
         let many = opened.len() > 1;
         for (i, source) in opened.into_iter().enumerate() {
             sources.push((if many { format!("{name}#{i}") } else { name.clone() }, source));
         }
     }
-    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), false)?;
+    let mut outputs = super::open_outputs(options, &plan, &interfaces.join(","), false, signal)?;
     super::drop_privileges(options)?;
     outputs.boot(now());
     let stop = Arc::new(AtomicBool::new(false));
     let countdown = Countdown::new(options.capture.count);
     let workers = sources.len();
     let (sender, receiver) = sync_channel(QUEUE);
-    let mut accounts = Vec::new();
+    let account = |(name, _): &(String, _)| Arc::new(Mutex::new(Account { name: name.clone(), ..Account::default() }));
+    let books = Books { options, accounts: sources.iter().map(account).collect() };
+    super::write_ledger(options, &books.ledger(&outputs, false))?;
+    let running = Arc::new(AtomicUsize::new(workers));
     let mut threads = Vec::new();
-    for (number, (name, source)) in sources.into_iter().enumerate() {
-        let account = Arc::new(Mutex::new(Account { name: name.clone(), ..Account::default() }));
-        accounts.push(Arc::clone(&account));
+    for (number, ((name, source), account)) in sources.into_iter().zip(&books.accounts).enumerate() {
+        let account = Arc::clone(account);
         let mut meter = plan.meter.clone();
         meter.max_flows = (meter.max_flows / workers as u32).max(1);
         meter.first_id = (u64::from(u32::MAX) / workers as u64 * number as u64) as u32 + 1;
-        let worker = Worker {
-            source,
-            meter: Meter::new(meter),
-            account,
-            sender: sender.clone(),
-            queue_full: 0,
-            over_count: 0,
-            countdown: countdown.clone(),
-            stop: Arc::clone(&stop),
-        };
+        let worker =
+            Worker::new(source, Meter::new(meter), account, sender.clone(), countdown.clone(), Arc::clone(&stop));
+        let running = Arc::clone(&running);
         let cpu = options.capture.cpus.get(number % options.capture.cpus.len().max(1)).copied();
         let thread = thread::Builder::new().name(format!("meter {name}")).spawn(move || {
             if let Some(cpu) = cpu
@@ -72,12 +64,11 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
             {
                 log::warn("affinity", &format!("--cpu-affinity={cpu}: {error}; the worker runs on any CPU"));
             }
-            worker.run()
+            supervise(worker, &running)
         });
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
     drop(sender);
-    let books = Books { options, accounts };
     let fed = feed(&mut outputs, &receiver, &books, signal, &stop);
     stop.store(true, Ordering::Relaxed);
     // Workers end their flows into the queue; it is read until the last of them is gone.
@@ -86,17 +77,16 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
     }
     let mut failed = None;
     for thread in threads {
-        if let Ok(Err(error)) = thread.join() {
-            failed = Some(error);
-        }
+        let ended = thread.join().unwrap_or_else(|_| Err("a worker panicked, which is a bug".into()));
+        failed = failed.or(ended.err());
     }
     outputs.close(now());
-    books.show(&outputs, true)?;
+    let shown = books.show(&outputs, true);
     if let Some(summary) = &outputs.summary {
         summary.print(&books.total());
     }
-    fed?;
-    failed.map_or(Ok(()), |error| Err(Stop::Failed(error)))
+    let captured = failed.map_or(Ok(()), |error| Err(Stop::Failed(error)));
+    super::both(fed.and(captured), shown).and_then(|()| outputs.outcome())
 }
 
 /// Half of the CPUs: the kernel needs the others to receive.
@@ -138,98 +128,33 @@ struct Books<'a> {
 
 impl Books<'_> {
     fn all(&self) -> Vec<Account> {
-        self.accounts.iter().map(|account| account.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+        self.accounts.iter().map(|account| lock(account).clone()).collect()
     }
 
     fn total(&self) -> Account {
         let mut total = Account::default();
         for account in self.all() {
             total.source = total.source.plus(account.source);
+            total.over_count += account.over_count;
             total.meter.packets += account.meter.packets;
             total.meter.metered += account.meter.metered;
             total.meter.started += account.meter.started;
+            total.meter.evicted += account.meter.evicted;
         }
         total
     }
 
+    fn ledger(&self, outputs: &Outputs, last: bool) -> Ledger {
+        books::ledger(&self.all(), outputs, last)
+    }
+
     fn show(&self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
-        super::show(self.options, &books::ledger(&self.all(), outputs, last), last)
+        super::show(self.options, &self.ledger(outputs, last), last)
     }
 }
 
-struct Worker {
-    source: Box<dyn Source + Send>,
-    meter: Meter,
-    account: Arc<Mutex<Account>>,
-    sender: SyncSender<Batch>,
-    queue_full: u64,
-    over_count: u64,
-    countdown: Countdown,
-    stop: Arc<AtomicBool>,
-}
-
-impl Worker {
-    /// Captures until told to stop; an error says why it could not go on.
-    fn run(mut self) -> Result<(), String> {
-        let mut pulse = Instant::now();
-        let mut failed = Ok(());
-        while !self.stop.load(Ordering::Relaxed) {
-            let (meter, sender, full) = (&mut self.meter, &self.sender, &mut self.queue_full);
-            let (countdown, over) = (&self.countdown, &mut self.over_count);
-            let poll = self.source.poll(&mut |frames| {
-                let taken = countdown.take(frames.len());
-                *over += (frames.len() - taken) as u64;
-                meter.frames(frames.get(..taken).unwrap_or(&[]), &mut |ended| offer(sender, ended, full));
-            });
-            match poll {
-                Ok(Poll::End) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    failed = Err(error.0);
-                    break;
-                }
-            }
-            if self.countdown.over() {
-                self.stop.store(true, Ordering::Relaxed);
-            }
-            if pulse.elapsed() >= PULSE {
-                pulse = Instant::now();
-                self.meter.tick(now(), &mut |ended| offer(&self.sender, ended, &mut self.queue_full));
-                self.publish();
-            }
-        }
-        // The outputs are still being read: nothing may be lost now for want of room.
-        self.meter.flush(&mut |ended| {
-            if self.sender.send((ended.clone(), now())).is_err() {
-                self.queue_full += ended.len() as u64;
-            }
-        });
-        self.publish();
-        failed
-    }
-
-    fn publish(&mut self) {
-        let source = self.source.counters();
-        while let Some(warning) = self.source.warning() {
-            log::warn("capture", &warning);
-        }
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.source = source;
-        account.meter = self.meter.counters();
-        account.over_count = self.over_count;
-        account.queue_full = self.queue_full;
-    }
-}
-
-/// Queues ended flows, or counts them as lost: a worker never waits.
-fn offer(sender: &SyncSender<Batch>, ended: &Ended, full: &mut u64) {
-    match sender.try_send((ended.clone(), now())) {
-        Ok(()) => {}
-        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => *full += ended.len() as u64,
-    }
-}
-
-fn now() -> Nanos {
+/// The wall clock.
+pub(super) fn now() -> Nanos {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Nanos::new(since.as_secs(), u64::from(since.subsec_nanos()))
 }

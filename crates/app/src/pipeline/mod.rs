@@ -15,15 +15,17 @@ mod collect;
 mod live;
 mod open;
 mod outputs;
+mod paths;
 mod setup;
 mod summary;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowsonde_io::process;
-use flowsonde_io::source::{Input, list};
+use flowsonde_io::source::{self, Input, list};
 
 use crate::flags::Options;
 use crate::flags::capture::Input as Named;
@@ -33,7 +35,7 @@ use crate::log;
 use crate::stop::Stop;
 use open::open_outputs;
 
-/// Set by SIGINT and SIGTERM: end every flow, write the ledger, stop.
+/// Set by SIGINT, SIGTERM and SIGHUP: end every flow, write the ledger, stop.
 pub type Signal = Arc<AtomicBool>;
 
 /// How many packets to take yet, shared by the workers (`--count`).
@@ -66,10 +68,17 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     for warning in options.warnings() {
         log::warn("options", &warning);
     }
-    let inputs = if options.collect.any() { Vec::new() } else { inputs(options)? };
+    // A collector without captures reads no input.
+    let idle = options.collect.any() && options.capture.inputs.is_empty();
+    let inputs = if idle { Vec::new() } else { inputs(options)? };
+    paths::check(options, &inputs)?;
     let signal: Signal = Arc::default();
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(number, Arc::clone(&signal))
+    // Under nohup the end of the terminal is not to be the program's.
+    let hangup = (!process::ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
+        // The second one ends the program at once, whatever it waits for.
+        signal_hook::flag::register_conditional_shutdown(number, 1, Arc::clone(&signal))
+            .and_then(|_| signal_hook::flag::register(number, Arc::clone(&signal)))
             .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
     }
     if options.process.daemon {
@@ -99,9 +108,13 @@ pub fn check(options: &Options) -> Result<(), Stop> {
     if options.collect.any() {
         return collect::check(options);
     }
-    inputs(options)?;
-    setup::Plan::new(options)?;
-    Ok(())
+    paths::check(options, &inputs(options)?)?;
+    open::check(options, &setup::Plan::new(options)?)
+}
+
+/// Why a source cannot be read: its file or interface, or a filter that is none for its packets.
+fn unread(error: source::Error) -> Stop {
+    if error.0.starts_with("-f") { Stop::Usage(error.0) } else { Stop::Failed(error.0) }
 }
 
 /// Refuses what cannot be done with collected flows.
@@ -143,20 +156,43 @@ fn drop_privileges(options: &Options) -> Result<(), Stop> {
     })
 }
 
-/// Writes the ledger where it was asked for.
+/// Writes the ledger where it was asked for. Called once before anything is captured, it tells of a path that cannot be
+/// written while the user still looks.
+fn write_ledger(options: &Options, ledger: &Ledger) -> Result<(), Stop> {
+    let Some(path) = &options.process.ledger else { return Ok(()) };
+    ledger
+        .write(path)
+        .map_err(|error| Stop::Failed(format!("--ledger={}: {error}; give a path that can be written", path.display())))
+}
+
+/// Writes the ledger and shows it, as asked for. One that cannot be written does not stop a probe at work; it is a
+/// failure when it was the last.
 fn show(options: &Options, ledger: &Ledger, last: bool) -> Result<(), Stop> {
     if let Err(error) = ledger.check() {
         log::warn("ledger", &format!("the ledger does not balance, which is a bug: {error}"));
     }
-    if let Some(path) = &options.process.ledger {
-        ledger.write(path).map_err(|error| {
-            Stop::Failed(format!("--ledger={}: {error}; give a path that can be written", path.display()))
-        })?;
-    }
+    let written = write_ledger(options, ledger);
     if options.process.verbosity >= Verbosity::Ledger && (last || options.process.verbosity >= Verbosity::Everything) {
         crate::console::line(&ledger.text());
     }
-    Ok(())
+    match written {
+        Err(stop) if !last => {
+            log::warn("ledger file", &stop.to_string());
+            Ok(())
+        }
+        written => written,
+    }
+}
+
+/// The first of two failures; another is only told of.
+fn both(first: Result<(), Stop>, second: Result<(), Stop>) -> Result<(), Stop> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            log::warn("end", &second.to_string());
+            Err(first)
+        }
+        (first, second) => first.and(second),
+    }
 }
 
 fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {
@@ -165,6 +201,16 @@ fn inputs(options: &Options) -> Result<Vec<Input>, Stop> {
         match input {
             Named::Stdin => found.push(Input::Stdin),
             Named::Named(name) => found.extend(list::resolve(name).map_err(|error| Stop::Failed(error.0))?),
+        }
+    }
+    // A capture may be read again, but an interface would count every packet twice.
+    for (i, input) in found.iter().enumerate() {
+        if let Input::Interface(name) = input
+            && found.iter().take(i).any(|other| other == input)
+        {
+            return Err(Stop::Usage(format!(
+                "--interface={name}: is named twice, and its packets would count twice; name each interface once"
+            )));
         }
     }
     if found.is_empty() {

@@ -1,10 +1,11 @@
 //! Opens every output that was asked for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{self, Encode, Error};
-use flowsonde_engine::fill::Env;
+use flowsonde_engine::fill::{self, Env, Tells};
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::locked::Locked;
@@ -15,6 +16,7 @@ use flowsonde_io::sink::tcp::{self, Tcp};
 use flowsonde_io::sink::udp::{self, Udp};
 use flowsonde_io::sink::{self, Sink};
 
+use super::Signal;
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
@@ -25,8 +27,15 @@ use crate::flags::value::{self, Collector, Transport};
 use crate::log;
 use crate::stop::Stop;
 
-/// Opens them. `patient` where nothing is lost by waiting: when reading captures.
-pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient: bool) -> Result<Outputs, Stop> {
+/// Opens them. `patient` where nothing is lost by waiting, until there is the signal: when reading captures.
+pub(super) fn open_outputs(
+    options: &Options,
+    plan: &Plan,
+    source: &str,
+    patient: bool,
+    signal: &Signal,
+) -> Result<Outputs, Stop> {
+    let file = |file: File| if patient { file.patient(Arc::clone(signal)) } else { file };
     let formats = Formats { options, plan };
     let mut local = Vec::new();
     for (name, target) in options.output.streams() {
@@ -34,28 +43,46 @@ pub(super) fn open_outputs(options: &Options, plan: &Plan, source: &str, patient
             value::Sink::Stdout => File::stdout(&format!("--{name}")),
             value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
         };
-        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(file(sink))));
     }
     if let Some(path) = &options.output.ipfix_file {
         let sink = File::create("--ipfix-file", path).map_err(failed)?;
-        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(sink)));
+        local.push(Output::new("ipfix-file", formats.start("ipfix-file", usize::MAX, true)?, Box::new(file(sink))));
     }
     if let Some(directory) = &options.output.dump_path {
-        local.push(open_dump(&formats, directory)?);
+        local.push(open_dump(&formats, directory, patient.then_some(signal))?);
     }
     let mut collectors = Vec::new();
     if !options.export.collectors.is_empty() {
         formats.tell_left_out(format_of(&options.export));
-    } else if options.output.ipfix_file.is_some() {
+    } else if options.output.ipfix() {
         formats.tell_left_out("ipfix-file");
     }
+    if options.output.ipfix() || !options.export.collectors.is_empty() && options.export.version == Version::Ipfix {
+        formats.tell_one_way();
+    }
     for collector in &options.export.collectors {
-        collectors.push(open_collector(&formats, collector, patient)?);
+        collectors.push(open_collector(&formats, collector, patient, signal)?);
     }
     let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
     Ok(Outputs::new(env, local, collectors)
         .dealing(options.export.all_collectors, options.cache.sampling.export)
-        .with_summary(options.summarises().then(Summary::default)))
+        .with_summary(options.summarises().then(|| Summary::new(options.cache.max_flows))))
+}
+
+/// Refuses a template that no message of a format asked for can hold.
+pub(super) fn check(options: &Options, plan: &Plan) -> Result<(), Stop> {
+    let formats = Formats { options, plan };
+    for (name, _) in options.output.streams() {
+        formats.start(name, usize::MAX, true)?;
+    }
+    if options.output.ipfix() {
+        formats.start("ipfix-file", usize::MAX, true)?;
+    }
+    if !options.export.collectors.is_empty() {
+        formats.start(format_of(&options.export), options.export.payload(false).0 as usize, false)?;
+    }
+    Ok(())
 }
 
 fn failed(error: sink::Error) -> Stop {
@@ -69,15 +96,16 @@ struct Formats<'a> {
 }
 
 impl Formats<'_> {
-    /// `stream`: the receiver misses nothing, so that templates need not come again.
+    /// `stream`: the receiver misses nothing, so that templates need not come again, only what the probe tells of itself.
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
         let export = &self.options.export;
         let wanted = encode::Options {
             template: self.plan.template.clone(),
             max_message,
             first_template_id: self.options.template.id,
-            resend_messages: if stream { 0 } else { export.template_packets },
-            resend_seconds: if stream { 0 } else { export.template_interval.0 },
+            resend_messages: export.template_packets,
+            resend_seconds: export.template_interval.0,
+            stream,
             engine: (export.engine.kind, export.engine.id),
             domain: export.engine.domain(),
             min_flows: export.min_flows.unwrap_or(0).into(),
@@ -88,9 +116,35 @@ impl Formats<'_> {
         };
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| {
-            let flag = if matches!(error, Error::TemplateId { .. }) { "--flow-templ-id" } else { "--flow-templ" };
-            Stop::Usage(format!("{flag}: {error}"))
+            let flag = if matches!(error, Error::TemplateId { .. }) { "-U/--flow-templ-id" } else { "-T/--flow-templ" };
+            match self.one_way() {
+                Some(names) if error == Error::Nothing && name.starts_with("ipfix") => {
+                    Stop::Usage(format!("{flag}: IPFIX tells {names} only with --ipfix-biflow; give it too"))
+                }
+                _ => Stop::Usage(format!("{flag}: {error}")),
+            }
         })
+    }
+
+    /// Elements that were asked for and that IPFIX leaves out because a record tells one direction.
+    fn one_way(&self) -> Option<String> {
+        if self.options.export.biflow || self.options.template.fields.is_none() {
+            return None;
+        }
+        let reverse = |element: &&Element| fill::row(element).is_some_and(|row| row.tells == Tells::Reverse);
+        let names: Vec<_> = self.plan.template.iter().filter(reverse).map(|element| element.name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Tells, once, which elements that were asked for IPFIX leaves out because a record tells one direction.
+    fn tell_one_way(&self) {
+        if let Some(names) = self.one_way() {
+            let are = if names.contains(',') { "are" } else { "is" };
+            log::warn(
+                "one way",
+                &format!("{names} {are} told in IPFIX only with --ipfix-biflow; each direction is a record of its own"),
+            );
+        }
     }
 
     /// Tells, once, which elements that were asked for an export format has no number for.
@@ -107,13 +161,13 @@ impl Formats<'_> {
         // Of NetFlow v5 the options warn.
         if !names.is_empty() {
             let names = names.join(", ");
-            log::warn("template", &format!("--flow-templ: {name} has no number for {names}; left out there"));
+            log::warn("template", &format!("-T/--flow-templ: {name} has no number for {names}; left out there"));
         }
     }
 }
 
 /// Files in a directory, a new one every so often.
-fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
+fn open_dump(formats: &Formats<'_>, directory: &Path, every: Option<&Signal>) -> Result<Output, Stop> {
     let output = &formats.options.output;
     let (format, extension) = match output.dump_format {
         DumpFormat::Text => ("csv", "flows"),
@@ -128,17 +182,24 @@ fn open_dump(formats: &Formats<'_>, directory: &Path) -> Result<Output, Stop> {
         extension: extension.to_owned(),
         header: Vec::new(),
         gzip: output.dump_format == DumpFormat::CompressedText,
-        most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
+        most_records: (output.dump_format != DumpFormat::Binary).then(|| output.max_lines.into()),
         command: output
             .dump_command
             .as_ref()
             .map(|command| Command { program: command.program.clone(), arguments: command.arguments.clone() }),
+        every: every.cloned(),
     };
     let sink = Rotate::open(directory, wanted).map_err(failed)?;
-    Ok(Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time())
+    let dump = Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time();
+    Ok(if output.dump_format == DumpFormat::Binary { dump.of_sessions(output.max_lines.into()) } else { dump })
 }
 
-fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -> Result<Output, Stop> {
+fn open_collector(
+    formats: &Formats<'_>,
+    collector: &Collector,
+    patient: bool,
+    signal: &Signal,
+) -> Result<Output, Stop> {
     let export = &formats.options.export;
     let host = match &collector.host {
         value::Host::Addr(address) if address.is_ipv6() => format!("[{address}]"),
@@ -161,7 +222,7 @@ fn open_collector(formats: &Formats<'_>, collector: &Collector, patient: bool) -
         Transport::Udp => {
             let pace =
                 (export.pause.0 > 0).then(|| Pace { delay: export.pause.duration(), packets: export.pause_after });
-            let wanted = udp::Options { local, patient, pace, ..udp::Options::default() };
+            let wanted = udp::Options { local, patient, pace, hurry: Some(signal.clone()), ..udp::Options::default() };
             Box::new(Udp::open(&remotes, wanted).map_err(failed)?)
         }
         Transport::Tcp => {

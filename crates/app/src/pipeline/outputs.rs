@@ -10,6 +10,7 @@ use flowsonde_wire::Nanos;
 
 use super::summary::Summary;
 use crate::log;
+use crate::stop::Stop;
 
 /// Messages, and bytes, that are handed to a sink at once; fewer wait for the next tick.
 const MANY: usize = 128;
@@ -26,12 +27,25 @@ pub struct Output {
     by_time: bool,
     /// The sink was told what its first file begins with.
     opened: bool,
+    /// Most records of a file of which each begins the encoder anew.
+    most: Option<u64>,
+    /// Records the encoder had made when the file began.
+    before: u64,
 }
 
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
-        Output { name: name.into(), encoder, sink, messages: Messages::default(), by_time: false, opened: false }
+        Output {
+            name: name.into(),
+            encoder,
+            sink,
+            messages: Messages::default(),
+            by_time: false,
+            opened: false,
+            most: None,
+            before: 0,
+        }
     }
 
     /// For a sink that divides its output by time.
@@ -40,25 +54,47 @@ impl Output {
         Output { by_time: true, ..self }
     }
 
-    /// Tells the sink the time. What waits in the encoder belongs to the file that this ends; the next begins with what
-    /// a fresh encoder says first, the header line or the templates.
+    /// For a sink whose files are sessions each, and hold at most so many records. The two records of one flow are not
+    /// parted, so that a file holds at least two.
+    #[must_use]
+    pub fn of_sessions(self, most: u64) -> Output {
+        Output { most: Some(most), ..self }
+    }
+
+    /// Tells the sink the time.
     fn clock(&mut self, env: &Env) {
         if self.by_time && (!self.opened || self.sink.turns(env.now)) {
-            if core::mem::replace(&mut self.opened, true) {
-                self.encoder.flush(env, &mut self.messages);
-                self.send();
-                self.encoder.restart();
-            }
-            let mut said = Messages::default();
-            self.encoder.tick(env, &mut said);
-            self.encoder.flush(env, &mut said);
-            self.sink.begin_with(said.bytes());
+            self.turn(env);
         }
         self.sink.clock(env.now);
     }
 
+    /// What waits in the encoder belongs to the file that ends; the next begins with what a fresh encoder says first, the
+    /// header line or the templates.
+    fn turn(&mut self, env: &Env) {
+        if core::mem::replace(&mut self.opened, true) {
+            self.encoder.flush(env, &mut self.messages);
+            self.send();
+            self.encoder.restart();
+        }
+        let mut said = Messages::default();
+        self.encoder.tick(env, &mut said);
+        self.encoder.flush(env, &mut said);
+        self.sink.begin_with(said.bytes());
+        self.before = self.encoder.counters().records;
+    }
+
     #[inline]
-    fn take(&mut self, flow: &View<'_>, env: &Env) {
+    fn take(&mut self, flow: &View<'_>, env: &mut Env) {
+        // A record tells what this output had exported before its flow.
+        env.exported = self.messages.finished();
+        if let Some(most) = self.most {
+            let written = self.encoder.counters().records - self.before;
+            if written > 0 && written + 2 > most {
+                self.turn(env);
+                self.sink.cut();
+            }
+        }
         self.encoder.encode(flow, env, &mut self.messages);
     }
 
@@ -105,8 +141,28 @@ impl Output {
 
     fn notices(&mut self) {
         for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
+            // It begins with the option and its value.
+            log::warn(format!("output {}", self.name), &notice);
         }
+    }
+
+    /// Why not all was done that was asked for; of a collector only when it got nothing at all, as losing some is what
+    /// the ledger tells of.
+    fn failure(&self, collector: bool) -> Option<String> {
+        let counters = self.sink.counters();
+        let locked = counters.lost_to("flow_lock");
+        if !collector || counters.delivered > 0 || counters.records == locked {
+            return self.sink.failure().filter(|_| !collector);
+        }
+        self.sink.failure().or_else(|| {
+            let reasons: Vec<String> = counters.lost.iter().map(|(reason, lost)| format!("{reason} {lost}")).collect();
+            Some(format!("{}: none of {} records was sent: {}", self.name, counters.records, reasons.join(", ")))
+        })
+    }
+
+    /// Records in messages that are finished, but not handed to the sink yet.
+    pub fn gathered(&self) -> u64 {
+        self.messages.records()
     }
 
     /// What the encoder and the sink did.
@@ -167,9 +223,10 @@ impl Outputs {
         Outputs { summary, ..self }
     }
 
-    /// Takes ended flows. `now` is the time of export.
+    /// Takes ended flows. `now` is the time of export, or that of their last packet where that is later: the flows that
+    /// end because the clock was set back belong to the time before.
     pub fn take(&mut self, ended: &Ended, now: Nanos) {
-        self.begin(now);
+        self.begin(ended.views().map(|flow| flow.base.last_seen()).fold(now, Nanos::max));
         for output in self.local.iter_mut().filter(|output| output.by_time) {
             output.clock(&self.env);
         }
@@ -184,14 +241,14 @@ impl Outputs {
             }
             self.flows += 1;
             for output in &mut self.local {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
             }
             if self.all_collectors {
                 for output in &mut self.collectors {
-                    output.take(&flow, &self.env);
+                    output.take(&flow, &mut self.env);
                 }
             } else if let Some(output) = self.collectors.get_mut(self.turn) {
-                output.take(&flow, &self.env);
+                output.take(&flow, &mut self.env);
                 self.turn += 1;
                 if self.turn == self.collectors.len() {
                     self.turn = 0;
@@ -206,9 +263,29 @@ impl Outputs {
         }
     }
 
-    /// The first time anybody tells is when the probe began.
+    /// Tells the time. It never runs backwards, as what was sent has a time; unless it is behind by more than the idle
+    /// timeout: then the clock was set back, or an older capture follows.
     fn begin(&mut self, now: Nanos) {
+        let idle = Nanos::new(self.env.idle_seconds.into(), 0);
+        if self.env.now.since(now) > idle.0 {
+            self.set_back(now);
+        }
         self.env.now = self.env.now.max(now);
+    }
+
+    /// What was begun is finished in the time it belongs to. The uptime goes on from where it was, or times of flows would
+    /// be before the probe's start for as long as the clock was set back.
+    #[cold]
+    fn set_back(&mut self, now: Nanos) {
+        for output in self.local.iter_mut().chain(&mut self.collectors) {
+            output.encoder.flush(&self.env, &mut output.messages);
+            output.send();
+        }
+        if self.booted {
+            let uptime = self.env.now.millis().saturating_sub(self.env.boot.millis());
+            self.env.boot = Nanos::new(0, now.millis().saturating_sub(uptime).saturating_mul(1_000_000));
+        }
+        self.env.now = now;
     }
 
     /// Tells of the first packet: metering began, and sysUptime was 0, a second before. Whole milliseconds, so that a
@@ -239,6 +316,13 @@ impl Outputs {
         }
     }
 
+    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
+    pub fn outcome(&self) -> Result<(), Stop> {
+        let local = self.local.iter().filter_map(|output| output.failure(false));
+        let failures: Vec<String> = local.chain(self.collectors.iter().filter_map(|o| o.failure(true))).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
+    }
+
     /// True when an output is gone for good, as when what reads our standard output ended: there is no use in going on.
     pub fn gone(&self) -> bool {
         self.iter().any(|output| output.sink.gone())
@@ -247,5 +331,107 @@ impl Outputs {
     /// Every output, local ones first.
     pub fn iter(&self) -> impl Iterator<Item = &Output> {
         self.local.iter().chain(&self.collectors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use flowsonde_engine::meter::Meter;
+    use flowsonde_engine::meter::config::Config;
+    use flowsonde_wire::{Frame, LinkType};
+
+    use super::*;
+
+    const HOUR: u64 = 3600;
+    const NOON: u64 = 1_700_000_000;
+
+    /// Keeps the version 9 messages it is given.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Sink for Kept {
+        fn send(&mut self, messages: &Messages) {
+            self.0.lock().unwrap().extend(messages.iter().map(|(message, _)| message.to_vec()));
+        }
+        fn tick(&mut self) {}
+        fn close(&mut self) {}
+        fn counters(&self) -> sink::Counters {
+            sink::Counters::default()
+        }
+    }
+
+    impl Kept {
+        /// Of each message: uptime, seconds, sequence number, and the id of its first set.
+        fn headers(&self) -> Vec<[u32; 4]> {
+            let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+            let kept = self.0.lock().unwrap();
+            kept.iter().map(|m| [word(m, 4), word(m, 8), word(m, 12), word(m, 20) >> 16]).collect()
+        }
+    }
+
+    fn outputs(version: &str) -> (Outputs, Kept) {
+        let kept = Kept::default();
+        let options = encode::Options { queue_seconds: 3600, resend_messages: 0, ..encode::Options::default() };
+        let encoder = (encode::format(version).unwrap().start)(&options).unwrap();
+        let output = Output::new("x", encoder, Box::new(kept.clone()));
+        (Outputs::new(Env::default(), Vec::new(), vec![output]), kept)
+    }
+
+    /// A flow of one packet, at this second.
+    fn flow(second: u64) -> Ended {
+        let bytes = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 200, 0, 200, 1, 0, 8, 0, 0];
+        let frame =
+            Frame { time: Nanos::new(second, 0), link: LinkType::RAW, wire_len: 28, interface: 0, bytes: &bytes };
+        let mut meter = Meter::new(Config::default());
+        let mut all = None;
+        meter.frames(&[frame], &mut |_| {});
+        meter.flush(&mut |ended| all = Some(ended.clone()));
+        all.unwrap()
+    }
+
+    fn tick(outputs: &mut Outputs, second: u64) {
+        outputs.ticked = None;
+        outputs.tick(Nanos::new(second, 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_followed() {
+        let (mut outputs, kept) = outputs("netflow9");
+        outputs.boot(Nanos::new(NOON, 0));
+        outputs.take(&flow(NOON + 100), Nanos::new(NOON + 101, 0));
+        assert_eq!(kept.headers(), [[0; 4]; 0]);
+        tick(&mut outputs, NOON + 101 - HOUR);
+        // What was begun is told in the old time; templates are sent again by the new one.
+        outputs.take(&flow(NOON + 102 - HOUR), Nanos::new(NOON + 103 - HOUR, 0));
+        tick(&mut outputs, NOON + 140 - HOUR);
+        outputs.close(Nanos::new(NOON + 141 - HOUR, 0));
+        let headers = kept.headers();
+        let seconds: Vec<u32> = headers.iter().map(|header| header[1]).collect();
+        let then = |second: u64| second as u32;
+        assert_eq!(
+            headers.iter().map(|header| header[3] >= 256).collect::<Vec<_>>(),
+            [false, true, false, false, true],
+            "{headers:?}"
+        );
+        assert_eq!(seconds[..2], [then(NOON + 101); 2], "{headers:?}");
+        assert!(seconds[2..].iter().all(|second| (then(NOON - HOUR)..=then(NOON + 142 - HOUR)).contains(second)));
+        assert!(headers.iter().map(|header| header[2]).eq(0..5), "{headers:?}");
+        // Seconds since the start, a second before the first packet.
+        let uptimes: Vec<u32> = headers.iter().map(|header| header[0] / 1000).collect();
+        assert!(uptimes[1] == 102 && uptimes[4] == 142, "{uptimes:?}");
+    }
+
+    #[test]
+    fn flows_that_end_because_of_it_belong_to_the_time_before() {
+        let (mut outputs, _) = outputs("netflow9");
+        outputs.boot(Nanos::new(NOON, 0));
+        outputs.take(&flow(NOON + 100), Nanos::new(NOON - HOUR, 0));
+        assert_eq!(outputs.env.now, Nanos::new(NOON + 100, 0));
+        outputs.take(&flow(NOON + 90), Nanos::new(NOON - HOUR, 0));
+        assert_eq!(outputs.env.now, Nanos::new(NOON + 100, 0), "within the idle timeout");
+        outputs.take(&flow(NOON - HOUR - 1), Nanos::new(NOON - HOUR, 0));
+        assert_eq!(outputs.env.now, Nanos::new(NOON - HOUR, 0));
     }
 }

@@ -29,7 +29,7 @@ impl Plan {
         let template = match &options.template.fields {
             None => Template::default(),
             Some(fields) => Template::parse(fields, Mode::Probe)
-                .map_err(|error| Stop::Usage(format!("--flow-templ={fields}: {error}")))?,
+                .map_err(|error| Stop::Usage(format!("-T/--flow-templ={fields}: {error}")))?,
         };
         let env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());

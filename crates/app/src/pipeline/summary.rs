@@ -28,6 +28,8 @@ type Address = (u8, [u8; 16]);
 /// Sums over every exported flow.
 #[derive(Default)]
 pub struct Summary {
+    /// Most flows under way (`-M`).
+    max_flows: u32,
     all: Traffic,
     ports: HashMap<(u8, u16), Traffic>,
     hosts: HashMap<Address, Traffic>,
@@ -63,6 +65,11 @@ impl Mean {
 }
 
 impl Summary {
+    /// Of nothing yet; `max_flows` may be under way at once.
+    pub fn new(max_flows: u32) -> Self {
+        Summary { max_flows, ..Summary::default() }
+    }
+
     /// Adds a flow.
     pub fn take(&mut self, flow: &View<'_>, env: &Env) {
         let key = &flow.base.key;
@@ -121,11 +128,17 @@ impl Summary {
         let meter = &account.meter;
         console::print(&format!(
             "{} packets captured, {} metered, {} flows, {}\n",
-            account.source.seen,
+            account.source.seen - account.over_count,
             meter.metered,
             self.all.flows,
             size(self.all.bytes)
         ));
+        if meter.evicted > 0 {
+            console::print(&format!(
+                "{} flows were exported early: -M {} was reached\n",
+                meter.evicted, self.max_flows
+            ));
+        }
         let share = |bytes: u64| 100.0 * bytes as f64 / self.all.bytes.max(1) as f64;
         console::print("\nTop ports             flows    packets       bytes  share\n");
         for ((protocol, port), t) in top(&self.ports) {

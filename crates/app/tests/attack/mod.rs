@@ -14,8 +14,8 @@ use path::Path;
 const SHORT: usize = 2000;
 /// Then at each of so many packet boundaries.
 const BOUNDARIES: usize = 500;
-/// One attack may take so long; the largest capture takes milliseconds.
-const TOO_LONG: Duration = Duration::from_secs(10);
+/// One attack may take so long; the largest capture takes milliseconds, and the machine may be busy.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// What came of the attacks with one capture.
 #[derive(Default)]

@@ -17,7 +17,7 @@ elements! { Group::Exporter;
     /// Flow records exported so far
     TOTAL_FLOWS_EXP: U32 => U64, Iana(42), ipfix "exportedFlowRecordTotalCount", total Flows;
     /// Name of the monitored interface
-    INTERFACE_NAME: FixedText(8), Iana(82), ipfix "interfaceName";
+    INTERFACE_NAME: FixedText(8) => Text(8), Iana(82), ipfix "interfaceName";
     /// Forwarding outcome reported by the exporter
     FORWARDING_STATUS: U8, Iana(89), ipfix "forwardingStatus";
     /// IPv4 address of the device that exported the flow

@@ -90,6 +90,7 @@ pub struct Counters {
 pub struct Messages {
     bytes: Vec<u8>,
     ends: Vec<(usize, u32)>,
+    finished: [u64; 3],
 }
 
 impl Messages {
@@ -102,7 +103,19 @@ impl Messages {
     /// Ends the message that was appended, which holds `records` flow records.
     #[inline]
     pub fn finish(&mut self, records: u32) {
+        let start = self.ends.last().map_or(0, |(end, _)| *end);
+        let [bytes, messages, flows] = &mut self.finished;
+        *bytes += (self.bytes.len() - start) as u64;
+        *messages += 1;
+        *flows += u64::from(records);
         self.ends.push((self.bytes.len(), records));
+    }
+
+    /// Bytes, messages and flow records that were ever finished here, those that were cleared too: what elements 40 to 42
+    /// tell.
+    #[inline]
+    pub fn finished(&self) -> [u64; 3] {
+        self.finished
     }
 
     /// Every message, with its number of flow records.

@@ -13,10 +13,12 @@ pub struct Options {
     pub max_message: usize,
     /// Id of the first template (`-U`); the others take the ids after it.
     pub first_template_id: u16,
-    /// Templates and options are sent again after this many messages (`-o`); 0 is never. A stream needs none.
+    /// Templates and options are sent again after this many messages (`-o`); 0 is never.
     pub resend_messages: u32,
     /// Templates and options are sent again after this many seconds; 0 is never.
     pub resend_seconds: u32,
+    /// The receiver misses nothing, as on TCP: templates are sent once a session, and only options data again.
+    pub stream: bool,
     /// Engine type and id (`-E`), as NetFlow v5 has them.
     pub engine: (u8, u8),
     /// Source id of NetFlow v9, observation domain id of IPFIX. By `-E` it is 256 * type + id.
@@ -42,6 +44,7 @@ impl Default for Options {
             first_template_id: 257,
             resend_messages: 10,
             resend_seconds: 30,
+            stream: false,
             engine: (0, 0),
             domain: 0,
             min_flows: 0,

@@ -91,6 +91,8 @@ pub struct Session<P> {
     sequence: u32,
     /// Templates go before anything else.
     due: bool,
+    /// The receiver has the templates, and never forgets them: only options data are sent again.
+    known: bool,
     announced: Nanos,
     messages_since: u32,
     /// Totals over all sessions, as elements 40 to 42 tell them: bytes, messages, flow records.
@@ -111,6 +113,8 @@ struct Limits {
     resend_messages: u32,
     /// Nanoseconds after which templates are sent again; 0 is never.
     resend_nanos: u64,
+    /// Templates are sent once a session, as RFC 7011, section 8.4, asks for on TCP; what is sent again is options data.
+    stream: bool,
 }
 
 /// Flows told by one template.
@@ -181,11 +185,13 @@ impl<P: Protocol> Session<P> {
                 wait: u64::from(options.queue_seconds) * 1_000_000_000,
                 resend_messages: options.resend_messages,
                 resend_nanos: u64::from(options.resend_seconds) * 1_000_000_000,
+                stream: options.stream,
             },
             domain: options.domain,
             sampling: options.announced_sampling.max(1),
             sequence: 0,
             due: true,
+            known: false,
             announced: Nanos(0),
             messages_since: 0,
             exported: [0; 3],
@@ -252,10 +258,10 @@ impl<P: Protocol> Session<P> {
         self.due = self.limits.resend_messages != 0 && self.messages_since >= self.limits.resend_messages;
     }
 
-    /// True when templates were last sent too long ago.
+    /// True when templates were last sent too long ago, or in a time that is yet to come: the clock was set back.
     fn stale(&self, env: &Env) -> bool {
         let resend = self.limits.resend_nanos;
-        resend != 0 && env.now.since(self.announced) >= resend
+        resend != 0 && (env.now.since(self.announced) >= resend || env.now < self.announced)
     }
 
     /// Sends templates, options templates and options.
@@ -272,14 +278,15 @@ impl<P: Protocol> Session<P> {
             (self.about_id..).zip(P::ABOUT).map(|(id, about)| options_set::<P>(id, about, &facts)).collect();
         let mut message = vec![0; P::HEADER];
         let mut tally = Tally::default();
-        for (i, set) in templates.iter().chain(&options).enumerate() {
+        let fresh = if core::mem::replace(&mut self.known, self.limits.stream) { 0 } else { templates.len() };
+        for (i, set) in templates.iter().take(fresh).chain(&options).enumerate() {
             if message.len() > P::HEADER && message.len() + set.len() > self.limits.message {
                 self.finish(&mut message, tally, env, out);
                 message.truncate(P::HEADER);
                 tally = Tally::default();
             }
             message.extend_from_slice(set);
-            if i < templates.len() { tally.templates += 1 } else { tally.options += 1 }
+            if i < fresh { tally.templates += 1 } else { tally.options += 1 }
         }
         self.finish(&mut message, tally, env, out);
         self.templates = templates;
@@ -340,6 +347,7 @@ impl<P: Protocol> Encode for Session<P> {
 
     fn restart(&mut self) {
         self.due = true;
+        self.known = false;
         self.sequence = 0;
     }
 
@@ -406,8 +414,6 @@ fn source(element: &Element, row: Option<&Row>, options: &Options) -> Source {
         Source::Fill(Fill::Number(|v, _| destination_port(v).into()))
     } else if is(&table::SAMPLING_INTERVAL) {
         Source::Constant(options.announced_sampling.max(1).into())
-    } else if is(&table::SAMPLING_ALGORITHM) {
-        Source::Constant(1)
     } else {
         row.map_or(Source::Unset, |row| Source::Fill(row.fill))
     }

@@ -178,6 +178,30 @@ fn templates_come_again_by_messages() {
 }
 
 #[test]
+fn a_stream_gets_templates_once_and_statistics_again() {
+    for name in [V9, IPFIX] {
+        let again = Options { resend_messages: 4, resend_seconds: 0, min_flows: 1, ..options("%IN_PKTS %OUT_PKTS") };
+        let flows: Vec<Flow> =
+            core::iter::repeat_n(sample::flow(("192.0.2.1", 1), ("192.0.2.2", 2), 17, [1, 0]), 9).collect();
+        let messages = read(&encode(name, &Options { stream: true, ..again.clone() }, &flows, &env()));
+        assert_eq!(announced(&messages), [0], "{name}");
+        let told = messages.iter().enumerate().filter_map(|(at, message)| {
+            message.options.last().map(|options| (at, options.number(0, 41), options.number(0, 42)))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(0, 0, 0), (5, 5, 4), (10, 10, 8)], "{name}");
+
+        let (mut encoder, mut out) = (encoder(name, &Options { stream: true, ..again }), Messages::default());
+        for _ in 0..2 {
+            encoder.encode(&flows[0].view(), &env(), &mut out);
+            out.clear();
+            encoder.restart();
+        }
+        encoder.encode(&flows[0].view(), &env(), &mut out);
+        assert_eq!(announced(&read(&out)), [0], "a new session has them again");
+    }
+}
+
+#[test]
 fn templates_come_again_by_time_ticked_or_not() {
     for (name, ticks) in [(V9, true), (IPFIX, true), (V9, false), (IPFIX, false)] {
         let options = Options { resend_messages: 0, resend_seconds: 3, min_flows: 1, ..options("%IN_PKTS %OUT_PKTS") };
@@ -325,11 +349,29 @@ fn texts_take_their_own_length() {
 }
 
 #[test]
+fn an_interface_name_is_whole_in_ipfix_and_the_sampling_is_the_same_everywhere() {
+    let env = Env { interface_name: "enp0s31f6.100".to_owned(), ..env() };
+    let options = options("%INTERFACE_NAME %SAMPLING_INTERVAL %SAMPLING_ALGORITHM");
+    for (name, text) in [(V9, &b"enp0s31f"[..]), (IPFIX, b"enp0s31f6.100")] {
+        for sample in [1, 10] {
+            let record = &records(name, &options, &sample::v4(), &Env { sample, ..env.clone() })[0];
+            assert_eq!(record.fields[&(0, 82)], text, "{name}");
+            assert_eq!((record.number(0, 34), record.number(0, 35)), (1, 1), "{name}");
+        }
+    }
+    for sample in [1, 10] {
+        let out = encode("json", &options, &[sample::v4()], &Env { sample, ..env.clone() });
+        let text = String::from_utf8_lossy(out.bytes()).into_owned();
+        assert!(text.contains("\"SAMPLING_INTERVAL\":1,\"SAMPLING_ALGORITHM\":1}"), "{text}");
+    }
+}
+
+#[test]
 fn texts_of_fixed_length_are_padded_or_cut() {
     let env = Env { interface_name: "eth0é12345".to_owned(), ..env() };
     for name in [V9, IPFIX] {
         let record = &records(name, &options("%INTERFACE_NAME %PROTOCOL_MAP"), &sample::v4(), &env)[0];
-        assert_eq!(record.fields[&(0, 82)], "eth0é12".as_bytes());
+        assert_eq!(record.fields[&(0, 82)], if name == V9 { "eth0é12" } else { "eth0é12345" }.as_bytes());
         let map = record.fields.iter().find(|(key, _)| **key != (0, 82)).expect("protocol").1;
         assert_eq!(map[..], *b"TCP\0\0\0\0\0\0\0\0\0\0\0\0\0");
     }

@@ -174,7 +174,8 @@ pub(super) const ROWS: &[Row] = &[
     forward(&IPV6_DST_MASK, Group::Base, Fill::Number(|v, e| mask(v, e, v.other(), 6))),
     // The counters are made up for sampling already: who multiplies them by this must not do it twice.
     forward(&SAMPLING_INTERVAL, Group::Base, Fill::Number(|_, _| 1)),
-    forward(&SAMPLING_ALGORITHM, Group::Base, Fill::Number(|_, e| u64::from(e.sample > 1))),
+    // Deterministic, as the options data say: of an interval of 1 too.
+    forward(&SAMPLING_ALGORITHM, Group::Base, Fill::Number(|_, _| 1)),
     forward(&FLOW_ACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.active_seconds.into())),
     forward(&FLOW_INACTIVE_TIMEOUT, Group::Base, Fill::Number(|_, e| e.idle_seconds.into())),
     forward(&ENGINE_TYPE, Group::Base, Fill::Number(|_, e| e.engine.0.into())),

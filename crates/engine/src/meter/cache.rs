@@ -59,8 +59,10 @@ pub struct Counters {
     pub parked: u64,
     /// Records begun.
     pub started: u64,
-    /// Records handed on.
+    /// Records handed on, or gathered to be.
     pub exported: u64,
+    /// Of those: gathered, and not handed on yet.
+    pub gathered: u64,
     /// Records kept back by the least size.
     pub too_small: u64,
     /// Records kept back for having packets one way.
@@ -643,7 +645,12 @@ impl Meter {
 
     /// What was done so far.
     pub fn counters(&self) -> Counters {
-        Counters { fragments: self.fragments.counters(), parked: self.fragments.parked() as u64, ..self.counters }
+        Counters {
+            fragments: self.fragments.counters(),
+            parked: self.fragments.parked() as u64,
+            gathered: self.ended.len() as u64,
+            ..self.counters
+        }
     }
 
     /// Time of the latest packet or tick.

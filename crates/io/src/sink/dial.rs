@@ -102,7 +102,10 @@ mod threaded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::loopback::own_address;
     use std::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     fn settled(mut progress: impl FnMut() -> Progress) -> io::Result<TcpStream> {
         loop {
@@ -116,18 +119,17 @@ mod tests {
 
     #[test]
     fn both_ways_connect_and_fail() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(own_address()).unwrap();
         let address = listener.local_addr().unwrap();
-        let long = Duration::from_secs(5);
-        let mut threaded = threaded::Dial::start(address, None, long).unwrap();
+        let mut threaded = threaded::Dial::start(address, None, LONG).unwrap();
         settled(|| threaded.progress()).unwrap();
-        let mut dial = Dial::start(address, None, long).unwrap();
+        let mut dial = Dial::start(address, None, LONG).unwrap();
         let stream = settled(|| dial.progress()).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         drop(listener);
-        let mut threaded = threaded::Dial::start(address, None, long).unwrap();
+        let mut threaded = threaded::Dial::start(address, None, LONG).unwrap();
         assert_eq!(settled(|| threaded.progress()).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let refused = Dial::start(address, None, long).and_then(|mut dial| settled(|| dial.progress()));
+        let refused = Dial::start(address, None, LONG).and_then(|mut dial| settled(|| dial.progress()));
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
@@ -136,7 +138,7 @@ mod tests {
     fn from_a_local_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = Some("127.0.0.3:0".parse().unwrap());
-        let mut dial = Dial::start(listener.local_addr().unwrap(), local, Duration::from_secs(5)).unwrap();
+        let mut dial = Dial::start(listener.local_addr().unwrap(), local, LONG).unwrap();
         settled(|| dial.progress()).unwrap();
         assert_eq!(listener.accept().unwrap().1.ip().to_string(), "127.0.0.3");
     }

@@ -1,18 +1,23 @@
 //! Records to one file, or to standard output.
 //!
-//! Writing waits for the disk, or for whoever reads the pipe: a file is as fast as it is, and a pipe's reader may set
-//! the pace. (A standard output that does not wait, because its other end was told not to, is written to again later,
-//! within a bound.) What cannot be written is lost as `write_error`, and a regular file is cut back to its last whole
+//! Writing waits for the disk: a file is as fast as it is. What reads a pipe, a FIFO or a terminal sets the pace as long
+//! as it reads. Once it took nothing for two seconds nobody waits for it until it reads again: records queue within a
+//! bound, and are lost as `queue_full` beyond. A [`File::patient`] one waits for as long as it takes, but until the
+//! program is told to end. What a reader has not taken two seconds after that is lost as `closed`.
+//!
+//! What cannot be written is lost as `write_error`, and a regular file is cut back to its last whole
 //! message, so that a full disk leaves a file that can be read. When the reader of standard output goes away the sink is
 //! [`Sink::gone`]; `… | head` ends the program.
 
 use super::queue::Queue;
 use super::{Counters, Error, Sink};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use flowsonde_engine::encode::Messages;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A file being written.
@@ -22,8 +27,20 @@ pub struct File {
     out: Box<dyn Write + Send>,
     /// The same file, when it can be cut back.
     regular: Option<fs::File>,
+    /// The same file, when what reads it may be slow.
+    slow: Option<fs::File>,
+    /// When a reader that takes nothing is waited for: set when the program is to end.
+    ended: Option<Arc<AtomicBool>>,
+    /// How long a reader may take nothing.
+    patience: Duration,
+    /// Since when the reader takes nothing.
+    stalled: Option<Instant>,
+    /// It took not all when it was last tried; it is not tried again for every message.
+    blocked: bool,
     queue: Queue,
     failing: bool,
+    /// The first write error.
+    error: Option<String>,
     gone: bool,
     counters: Counters,
     notices: Vec<String>,
@@ -33,6 +50,9 @@ pub struct File {
 const GATHER: usize = 64 << 10;
 const LIMIT: usize = 4 << 20;
 const CLOSE_TIME: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long nobody looks whether the program is to end.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl File {
     /// Writes behind what `path` already holds. `option` is named in what goes wrong.
@@ -47,7 +67,17 @@ impl File {
 
     /// Writes to standard output.
     pub fn stdout(option: &str) -> Self {
-        Self::with(format!("{option} -"), unbuffered_stdout(), None)
+        let name = format!("{option} -");
+        match unbuffered_stdout() {
+            Some(file) => Self::of(name, file, None),
+            None => Self::with(name, Box::new(io::stdout()), None),
+        }
+    }
+
+    /// Waits for what reads a pipe as long as it takes, but until `ended` is set: nothing is lost by waiting.
+    #[must_use]
+    pub fn patient(self, ended: Arc<AtomicBool>) -> Self {
+        File { ended: Some(ended), ..self }
     }
 
     fn open(option: &str, path: &Path, anew: bool) -> Result<Self, Error> {
@@ -62,11 +92,20 @@ impl File {
             Ok((file, regular))
         };
         match open() {
-            Ok((file, regular)) => Ok(Self::with(name, Box::new(file), regular)),
+            Ok((file, regular)) => Ok(Self::of(name, file, regular)),
             Err(error) => {
                 let error: io::Error = error;
                 Err(Error(format!("{name}: {error}; name a file in a directory that exists and may be written to")))
             }
+        }
+    }
+
+    fn of(name: String, file: fs::File, regular: Option<fs::File>) -> Self {
+        // Where it cannot be asked whether it would have to be waited for, it is waited for.
+        let waits = cfg!(target_os = "linux") && file.metadata().is_ok_and(|metadata| !metadata.is_file());
+        match waits.then(|| file.try_clone()) {
+            Some(Ok(slow)) => File { slow: Some(slow), ..Self::with(name, Box::new(Ready(file)), regular) },
+            _ => Self::with(name, Box::new(file), regular),
         }
     }
 
@@ -75,8 +114,14 @@ impl File {
             name,
             out,
             regular,
+            slow: None,
+            ended: None,
+            patience: PATIENCE,
+            stalled: None,
+            blocked: false,
             queue: Queue::new(LIMIT),
             failing: false,
+            error: None,
             gone: false,
             counters: Counters::default(),
             notices: Vec::new(),
@@ -84,23 +129,46 @@ impl File {
     }
 
     fn write(&mut self) {
-        if self.queue.is_empty() {
-            return;
+        self.blocked = false;
+        while !self.queue.is_empty() {
+            let (written, result) = self.queue.drain(&mut *self.out);
+            self.counters.delivered += written.records;
+            self.counters.bytes += written.bytes;
+            if written.bytes > 0 {
+                self.stalled = None;
+            }
+            match result {
+                Ok(()) => self.failing = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.wait() {
+                        self.blocked = true;
+                        return;
+                    }
+                }
+                Err(error) => self.fail(&error),
+            }
         }
-        let (written, result) = self.queue.drain(&mut *self.out);
-        self.counters.delivered += written.records;
-        self.counters.bytes += written.bytes;
-        match result {
-            Ok(()) => self.failing = false,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.fail(&error),
+    }
+
+    /// Waits a little for a slow reader. False when there is none, or it is not to be waited for.
+    fn wait(&mut self) -> bool {
+        let Some(slow) = &self.slow else { return false };
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        let patient = self.ended.as_ref().is_some_and(|ended| !ended.load(Ordering::Relaxed));
+        if !patient && since.elapsed() >= self.patience {
+            return false;
         }
+        writable(slow, LOOK);
+        true
     }
 
     fn fail(&mut self, error: &io::Error) {
         let dropped = self.queue.clear();
         let broken = error.kind() == io::ErrorKind::BrokenPipe;
         self.gone |= broken;
+        if !broken {
+            self.error.get_or_insert_with(|| error.to_string());
+        }
         self.counters.lose(if broken { "broken_pipe" } else { "write_error" }, dropped.torn + dropped.whole);
         if let (Some(file), 1..) = (&self.regular, dropped.torn_bytes)
             && let Ok(metadata) = file.metadata()
@@ -119,18 +187,21 @@ impl File {
 impl Sink for File {
     fn send(&mut self, messages: &Messages) {
         self.counters.take(messages);
+        self.blocked = false;
         for (message, records) in messages.iter() {
             if self.gone {
                 self.counters.lose("broken_pipe", u64::from(records));
                 continue;
             }
             if !self.queue.push(message, records) {
-                self.write();
+                if !self.blocked {
+                    self.write();
+                }
                 if !self.queue.push(message, records) {
                     self.counters.lose("queue_full", u64::from(records));
                 }
             }
-            if self.queue.len() >= GATHER {
+            if self.queue.len() >= GATHER && !self.blocked {
                 self.write();
             }
         }
@@ -142,8 +213,10 @@ impl Sink for File {
 
     fn close(&mut self) {
         let until = Instant::now() + CLOSE_TIME;
+        // A last chance.
+        self.stalled = None;
         self.write();
-        while !self.queue.is_empty() && Instant::now() < until {
+        while self.slow.is_none() && !self.queue.is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
             self.write();
         }
@@ -162,6 +235,11 @@ impl Sink for File {
         self.gone
     }
 
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("{}: {} records were not written: {error}", self.name, self.counters.lost_to("write_error")))
+    }
+
     fn notices(&mut self) -> Vec<String> {
         core::mem::take(&mut self.notices)
     }
@@ -169,17 +247,42 @@ impl Sink for File {
 
 /// Standard output without std's buffer, which would hide how much was written.
 #[cfg(unix)]
-fn unbuffered_stdout() -> Box<dyn Write + Send> {
+fn unbuffered_stdout() -> Option<fs::File> {
     use std::os::fd::AsFd;
-    match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(descriptor) => Box::new(fs::File::from(descriptor)),
-        Err(_) => Box::new(io::stdout()),
-    }
+    io::stdout().as_fd().try_clone_to_owned().ok().map(fs::File::from)
 }
 
 #[cfg(not(unix))]
-fn unbuffered_stdout() -> Box<dyn Write + Send> {
-    Box::new(io::stdout())
+fn unbuffered_stdout() -> Option<fs::File> {
+    None
+}
+
+/// A pipe or the like, written to only while that does not wait: at most as many bytes at once as a pipe that can be
+/// written to has room for (pipe(7), PIPE_BUF). It is not made non-blocking itself, as others may hold the same file.
+struct Ready(fs::File);
+
+impl Write for Ready {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !writable(&self.0, Duration::ZERO) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.0.write(bytes.get(..libc::PIPE_BUF).unwrap_or(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits until a file can be written to, or has an error to tell. False when the time is up, or a signal came.
+fn writable(file: &fs::File, time: Duration) -> bool {
+    #[cfg(target_os = "linux")]
+    return super::socket::wait_writable(std::os::fd::AsFd::as_fd(file), time);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, time);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -320,6 +423,56 @@ mod tests {
         short.0.lock().unwrap().0 = usize::MAX;
         file.close();
         assert_eq!(file.counters().queued, 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn pipe(patience: Duration) -> (io::PipeReader, File) {
+        let (reader, writer) = io::pipe().unwrap();
+        let file = File::of("--json -".into(), fs::File::from(std::os::fd::OwnedFd::from(writer)), None);
+        (reader, File { patience, ..file })
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn reader_that_stalls_is_left_behind() {
+        use std::io::Read;
+        let ended = Arc::new(AtomicBool::new(true));
+        for ended in [None, Some(ended)] {
+            let (mut reader, file) = pipe(Duration::ZERO);
+            let mut file = File { ended, ..file };
+            // More than any pipe takes, and more than may wait.
+            file.send(&lines(1_000_000));
+            let waiting = file.counters();
+            assert!(waiting.balanced() && waiting.queued > 0 && waiting.queued <= LIMIT as u64 / 10 + 1);
+            file.close();
+            let counters = file.counters();
+            assert!(counters.balanced() && counters.queued == 0);
+            let reasons: Vec<_> = counters.lost.iter().map(|(reason, _)| *reason).collect();
+            assert_eq!(reasons, ["queue_full", "closed"]);
+            drop(file);
+            let mut taken = String::new();
+            reader.read_to_string(&mut taken).unwrap();
+            assert_eq!(taken.matches('\n').count() as u64, counters.delivered);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn reader_that_is_slow_sets_the_pace() {
+        use std::io::Read;
+        let (mut reader, file) = pipe(Duration::ZERO);
+        let mut file = file.patient(Arc::default());
+        let taken = std::thread::spawn(move || {
+            let mut taken = String::new();
+            reader.read_to_string(&mut taken).unwrap();
+            taken
+        });
+        file.send(&lines(1_000_000));
+        file.close();
+        let counters = file.counters();
+        drop(file);
+        assert_eq!((counters.delivered, counters.lost.len()), (1_000_000, 0));
+        assert!(taken.join().unwrap().as_bytes() == lines(1_000_000).bytes());
     }
 
     #[test]

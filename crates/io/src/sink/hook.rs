@@ -1,9 +1,13 @@
-//! A command run for each file that is complete (`-R`), beside the program, which does not wait for it.
+//! A command run for each file that is complete (`-R`), beside the program, which does not wait for it: but where it has
+//! to be run for every file, as when reading captures. Then too many waiting files are waited for, and all at the end,
+//! until a signal says to hurry.
 
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What to run. The file's name is added as last argument; there is no shell.
@@ -22,6 +26,8 @@ pub(super) struct Hook {
     running: Vec<(Child, PathBuf)>,
     waiting: VecDeque<PathBuf>,
     told: bool,
+    /// The command is to be run for every file, however long it takes; true in it says to hurry instead.
+    every: Option<Arc<AtomicBool>>,
     notices: Vec<String>,
 }
 
@@ -29,14 +35,30 @@ pub(super) struct Hook {
 const MOST_RUNNING: usize = 8;
 /// Files waiting for one of them to end; a command that falls back further misses files.
 const MOST_WAITING: usize = 1000;
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Hook {
     pub(super) fn new(command: Command) -> Self {
-        Hook { command, running: Vec::new(), waiting: VecDeque::new(), told: false, notices: Vec::new() }
+        Hook { command, running: Vec::new(), waiting: VecDeque::new(), told: false, every: None, notices: Vec::new() }
+    }
+
+    /// Runs it for every file, if this is given, until that turns true.
+    pub(super) fn every(self, hurry: Option<Arc<AtomicBool>>) -> Self {
+        Hook { every: hurry, ..self }
+    }
+
+    /// Whether to wait for commands without limit.
+    fn waits(&self) -> bool {
+        self.every.as_ref().is_some_and(|hurry| !hurry.load(Ordering::Relaxed))
     }
 
     /// Runs the command for `file`, or will when another has ended.
     pub(super) fn run(&mut self, file: &Path) {
+        while self.waiting.len() >= MOST_WAITING && self.waits() {
+            std::thread::sleep(PAUSE);
+            self.tick();
+        }
         if self.waiting.len() >= MOST_WAITING {
             self.tell(&format!("too slow: {MOST_WAITING} files wait, and {} is passed over", file.display()));
         } else {
@@ -78,12 +100,16 @@ impl Hook {
         }
     }
 
-    /// Waits for the commands, so long at most. What still runs then goes on alone.
+    /// Waits for the commands, so long at most where not for every one. What still runs then goes on alone.
     pub(super) fn finish(&mut self, time: Duration) {
-        let until = Instant::now() + time;
         self.tick();
+        while !self.running.is_empty() && self.waits() {
+            std::thread::sleep(PAUSE);
+            self.tick();
+        }
+        let until = Instant::now() + time;
         while !self.running.is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(PAUSE);
             self.tick();
         }
         if !self.waiting.is_empty() {
@@ -121,6 +147,9 @@ fn like_stderr() -> Stdio {
 mod tests {
     use super::*;
 
+    /// Longer than any command here takes on any machine.
+    const LONG: Duration = Duration::from_secs(60);
+
     fn shell(script: &str) -> Command {
         Command { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
     }
@@ -131,7 +160,7 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let mut hook = Hook::new(shell("echo done > \"$0.out\"; rm \"$0\""));
         hook.run(&path);
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         assert!(!path.exists());
         let out = path.with_added_extension("out");
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "done\n");
@@ -141,14 +170,44 @@ mod tests {
 
     #[test]
     fn few_run_at_a_time() {
-        let mut hook = Hook::new(shell("sleep 0.05"));
+        let gate = std::env::temp_dir().join(format!("flowsonde-hook-gate-{}", std::process::id()));
+        let mut hook = Hook::new(shell("while ! test -e \"$0\"; do sleep 0.01; done"));
         for _ in 0..20 {
-            hook.run(Path::new("x"));
+            hook.run(&gate);
             assert!(hook.running.len() <= MOST_RUNNING);
         }
-        assert_eq!(hook.running.len() + hook.waiting.len(), 20);
-        hook.finish(Duration::from_secs(10));
+        assert_eq!((hook.running.len(), hook.waiting.len()), (MOST_RUNNING, 20 - MOST_RUNNING));
+        std::fs::write(&gate, "").unwrap();
+        hook.finish(LONG);
+        std::fs::remove_file(gate).unwrap();
         assert!(hook.running.is_empty() && hook.waiting.is_empty() && hook.notices().is_empty());
+    }
+
+    #[test]
+    fn every_file_has_its_turn_where_that_is_asked_for() {
+        let out = std::env::temp_dir().join(format!("flowsonde-hook-every-{}", std::process::id()));
+        std::fs::write(&out, "").unwrap();
+        let hurry: Arc<AtomicBool> = Arc::default();
+        let append = format!("echo \"$0\" >> '{}'", out.display());
+        let mut hook = Hook::new(shell(&append)).every(Some(Arc::clone(&hurry)));
+        let files = MOST_WAITING + 20;
+        for number in 0..files {
+            hook.run(Path::new(&number.to_string()));
+        }
+        hook.finish(Duration::ZERO);
+        assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), files);
+        assert!(hook.notices().is_empty());
+
+        // In a hurry those that still run are left alone, and the others are told of.
+        let mut hook = Hook::new(shell("while test -e \"$0\"; do sleep 0.01; done")).every(Some(Arc::clone(&hurry)));
+        for _ in 0..MOST_RUNNING + 2 {
+            hook.run(&out);
+        }
+        hurry.store(true, Ordering::Relaxed);
+        hook.finish(Duration::ZERO);
+        assert_eq!(hook.running.len(), MOST_RUNNING);
+        assert!(hook.notices()[0].contains("not run for the last 2 files"));
+        std::fs::remove_file(out).unwrap();
     }
 
     #[test]
@@ -156,14 +215,14 @@ mod tests {
         let mut hook = Hook::new(shell("exit 3"));
         hook.run(Path::new("one"));
         hook.run(Path::new("two"));
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         let said = hook.notices();
         assert!(said.len() == 1 && said[0].contains("exit status: 3"), "{said:?}");
 
         let mut hook = Hook::new(Command { program: "/nonexistent".into(), arguments: Vec::new() });
         hook.run(Path::new("one"));
         hook.run(Path::new("two"));
-        hook.finish(Duration::from_secs(10));
+        hook.finish(LONG);
         let said = hook.notices();
         assert!(said.len() == 1 && said[0].starts_with("-R /nonexistent: No such file"), "{said:?}");
     }

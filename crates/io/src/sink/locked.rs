@@ -101,6 +101,10 @@ impl Sink for Locked {
         self.sink.gone()
     }
 
+    fn failure(&self) -> Option<String> {
+        self.sink.failure()
+    }
+
     fn notices(&mut self) -> Vec<String> {
         self.sink.notices()
     }

@@ -11,6 +11,8 @@ pub(crate) mod dial;
 pub mod file;
 pub mod hook;
 pub mod locked;
+#[cfg(test)]
+mod loopback;
 pub mod pace;
 mod queue;
 pub mod resolve;
@@ -60,6 +62,9 @@ pub trait Sink: Send {
         false
     }
 
+    /// Ends a file, as when the time turns: what is sent from now on goes to the next.
+    fn cut(&mut self) {}
+
     /// What every file from the next on begins with.
     fn begin_with(&mut self, header: &[u8]) {
         let _ = header;
@@ -69,6 +74,12 @@ pub trait Sink: Send {
     /// program may as well stop.
     fn gone(&self) -> bool {
         false
+    }
+
+    /// Why the run did not do what was asked of this sink, to be told at its end: nothing when it did, or when only a
+    /// reader went away.
+    fn failure(&self) -> Option<String> {
+        None
     }
 
     /// Takes what there is to tell the user, a line each. Sinks say the same thing seldom; the printer still limits.
@@ -94,6 +105,24 @@ pub struct Counters {
     pub bytes: u64,
 }
 
+/// Every reason for which a sink loses records, and what it means: the table of `docs/ledger.md`.
+pub const LOSSES: &[(&str, &str)] = &[
+    ("queue_full", "the collector, or the reader of the pipe, did not take it in time"),
+    ("not_connected", "there was no TCP connection"),
+    ("connection", "half written when the TCP connection broke"),
+    ("reconnect", "of a TCP session that was over before it was written"),
+    ("no_buffer", "the kernel had no room for the datagram in time"),
+    ("too_long", "the datagram is longer than the path allows"),
+    ("refused", "the collector's host says again and again that nobody listens"),
+    ("unreachable", "no route to the collector, or the interface is down"),
+    ("denied", "a local firewall rule forbids it"),
+    ("error", "the kernel refused the datagram for another reason, which is told"),
+    ("flow_lock", "the file of `-C` was there"),
+    ("write_error", "the disk was full, or the file could not be written to for another reason, which is told"),
+    ("broken_pipe", "the reader of the pipe had gone"),
+    ("closed", "not taken by the collector, or the reader of the pipe, when the program ended"),
+];
+
 impl Counters {
     /// Counts what was given.
     fn take(&mut self, messages: &Messages) {
@@ -101,8 +130,9 @@ impl Counters {
         self.records += messages.records();
     }
 
-    /// Counts `records` as lost for `reason`. Reasons are few, so a list will do.
+    /// Counts `records` as lost for `reason`, which is one of [`LOSSES`]. Reasons are few, so a list will do.
     fn lose(&mut self, reason: &'static str, records: u64) {
+        debug_assert!(LOSSES.iter().any(|(known, _)| *known == reason), "{reason} is not in LOSSES");
         if records == 0 {
             return;
         }
@@ -115,6 +145,11 @@ impl Counters {
     /// Flow records lost, whatever the reason.
     pub fn lost_records(&self) -> u64 {
         self.lost.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Flow records lost for `reason`.
+    pub fn lost_to(&self, reason: &str) -> u64 {
+        self.lost.iter().filter(|(known, _)| *known == reason).map(|(_, count)| count).sum()
     }
 
     /// Whether every record given is accounted for.
@@ -134,3 +169,29 @@ impl core::fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files of the sinks name no other reasons.
+    #[test]
+    fn every_reason_is_in_the_table() {
+        let sources = [
+            include_str!("file.rs"),
+            include_str!("locked.rs"),
+            include_str!("rotate.rs"),
+            include_str!("tcp.rs"),
+            include_str!("udp.rs"),
+        ];
+        for (reason, _) in LOSSES {
+            assert!(sources.iter().any(|source| source.contains(&format!("\"{reason}\""))), "{reason}");
+        }
+        let known = |reason: &str| LOSSES.iter().any(|(known, _)| *known == reason);
+        for source in sources {
+            for call in source.split(".lose(\"").skip(1) {
+                assert!(known(call.split('"').next().unwrap()), "{call}");
+            }
+        }
+    }
+}

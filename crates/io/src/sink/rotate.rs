@@ -24,6 +24,8 @@ use flowsonde_wire::Nanos;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How files are written.
@@ -39,10 +41,13 @@ pub struct Options {
     pub header: Vec<u8>,
     /// Compress with gzip.
     pub gzip: bool,
-    /// Most records in a file.
+    /// Most records in a file. It ends between messages, so these must not hold more; where a file has to begin as a
+    /// session does, [`Sink::cut`] ends it instead.
     pub most_records: Option<u64>,
     /// Run for each file that is complete (`-R`).
     pub command: Option<Command>,
+    /// Run it for every file, however long it takes, as when reading captures; until this turns true.
+    pub every: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Options {
@@ -55,6 +60,7 @@ impl Default for Options {
             gzip: false,
             most_records: None,
             command: None,
+            every: None,
         }
     }
 }
@@ -73,6 +79,8 @@ pub struct Rotate {
     block_records: u64,
     hook: Option<Hook>,
     failing: bool,
+    /// The first write error.
+    error: Option<String>,
     counters: Counters,
     notices: Vec<String>,
 }
@@ -106,7 +114,7 @@ impl Rotate {
         let _it_is_empty = fs::remove_file(&probe);
         Ok(Rotate {
             directory: directory.to_owned(),
-            hook: options.command.clone().map(Hook::new),
+            hook: options.command.clone().map(|command| Hook::new(command).every(options.every.clone())),
             options,
             interval: None,
             number: 0,
@@ -114,6 +122,7 @@ impl Rotate {
             block: Vec::new(),
             block_records: 0,
             failing: false,
+            error: None,
             counters: Counters::default(),
             notices: Vec::new(),
         })
@@ -257,9 +266,10 @@ impl Rotate {
 
     /// Tells of the first of several failures.
     fn fail(&mut self, path: &Path, error: &io::Error) {
+        let path = path.display();
+        self.error.get_or_insert_with(|| format!("{path}: {error}"));
         if !self.failing {
             self.failing = true;
-            let path = path.display();
             self.notices.push(format!("-P: {path}: {error}; records are lost until it can be written to"));
         }
     }
@@ -303,6 +313,15 @@ impl Sink for Rotate {
         let interval = now.seconds() / self.options.interval.as_secs();
         let same = |current: u64| interval == current || interval.checked_add(1) == Some(current);
         !self.interval.is_none_or(same)
+    }
+
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("-P: {} records were not written: {error}", self.counters.lost_to("write_error")))
+    }
+
+    fn cut(&mut self) {
+        self.complete();
     }
 
     fn begin_with(&mut self, header: &[u8]) {
@@ -483,8 +502,19 @@ mod tests {
             sink.tick();
         }
         sink.close();
-        let names: Vec<_> = texts(&directory).into_iter().map(|(name, _)| name).collect();
         let expected = ["20240229T120100Z.flows.seen", "20240229T120200Z.flows.seen", "20240229T120300Z.flows.seen"];
+        // On a slow machine a command may outlast the sink.
+        let began = std::time::Instant::now();
+        loop {
+            let names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            if names.iter().all(|name| name.to_string_lossy().ends_with(".seen"))
+                || began.elapsed() > Duration::from_secs(60)
+            {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let names: Vec<_> = texts(&directory).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, expected);
         assert!(sink.notices().is_empty());
         fs::remove_dir_all(&directory).unwrap();

@@ -32,8 +32,10 @@ pub struct Options {
     pub local: Vec<SocketAddr>,
     /// Bytes that may wait.
     pub queue: usize,
-    /// Wait up to one second a call for room in the queue, as when reading captures.
+    /// Wait for room in the queue, as when reading captures.
     pub patient: bool,
+    /// How long one call waits for it.
+    pub patience: Duration,
     /// The pause before a connection is tried again; it doubles from try to try, up to `longest_pause`.
     pub first_pause: Duration,
     /// The longest pause before a connection is tried again.
@@ -46,6 +48,7 @@ impl Default for Options {
             local: Vec::new(),
             queue: 4 << 20,
             patient: false,
+            patience: Duration::from_secs(1),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
         }
@@ -64,6 +67,8 @@ pub struct Tcp {
     pause: Duration,
     /// Whether the user knows that the collector cannot be reached.
     told: bool,
+    /// Whether there was a connection at any time.
+    reached: bool,
     counters: Counters,
     notices: Vec<String>,
 }
@@ -91,7 +96,6 @@ enum Session {
 }
 
 const DIAL_TIME: Duration = Duration::from_secs(5);
-const PATIENT: Duration = Duration::from_secs(1);
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// A collector that acknowledges nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -118,6 +122,7 @@ impl Tcp {
             link: Link::Down { retry: Instant::now() },
             session: Session::Awaited,
             told: false,
+            reached: false,
             counters: Counters::default(),
             notices: Vec::new(),
         };
@@ -159,6 +164,7 @@ impl Tcp {
         let _best_effort = stream.set_nodelay(true);
         dial::watch_peer(&stream, SILENCE);
         self.link = Link::Up { stream, since: Instant::now() };
+        self.reached = true;
         self.session = match self.session {
             Session::Awaited if self.counters.messages == 0 => Session::Begun,
             Session::Awaited => Session::Open,
@@ -247,7 +253,7 @@ impl Tcp {
             }
             let until = match *deadline {
                 Some(until) => until,
-                None if self.options.patient => *deadline.insert(Instant::now() + PATIENT),
+                None if self.options.patient => *deadline.insert(Instant::now() + self.options.patience),
                 None => return Err("queue_full"),
             };
             let left = until.saturating_duration_since(Instant::now());
@@ -316,6 +322,11 @@ impl Sink for Tcp {
 
     fn ready(&self) -> bool {
         matches!(self.link, Link::Up { .. })
+    }
+
+    fn failure(&self) -> Option<String> {
+        let (lost, remote) = (self.counters.lost_records(), self.remote()?);
+        (!self.reached && lost > 0).then(|| format!("{lost} records not sent: never connected (-n tcp://{remote})"))
     }
 
     fn counters(&self) -> Counters {

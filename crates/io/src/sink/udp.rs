@@ -5,8 +5,8 @@
 //! refuses UDP_SEGMENT is not asked again.
 //!
 //! UDP knows nothing of arrival: *delivered* is what the kernel took. "Connection refused" is the echo of an earlier
-//! datagram that nobody listened to, told instead of sending the next one; so the next one is sent again, and the
-//! refusal becomes a notice. A full send buffer is waited for, [`Options::patient`] or not, within a bound. On loopback
+//! datagram that nobody listened to, told instead of sending the next one; so the next one is sent again, as often as
+//! echoes may be under way, and the refusal becomes a notice. A full send buffer is waited for, [`Options::patient`] or not, within a bound. On loopback
 //! it never fills: there a receiver that is too slow loses datagrams unseen, and [`Pace`] is the remedy.
 
 use super::pace::{Pace, Pacer};
@@ -16,6 +16,8 @@ use core::time::Duration;
 use flowsonde_engine::encode::Messages;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// How a [`Udp`] sink sends.
@@ -27,6 +29,8 @@ pub struct Options {
     pub patient: bool,
     /// Pauses (`-e`, `-B`).
     pub pace: Option<Pace>,
+    /// Once true there are no more pauses.
+    pub hurry: Option<Arc<AtomicBool>>,
     /// Let the kernel cut datagrams where it can.
     pub segment: bool,
     /// How messages call the option that named the receiver, and the one that named `local`.
@@ -35,7 +39,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { local: Vec::new(), patient: false, pace: None, segment: true, called: ("-n", "-q") }
+        Options { local: Vec::new(), patient: false, pace: None, hurry: None, segment: true, called: ("-n", "-q") }
     }
 }
 
@@ -71,6 +75,8 @@ struct Run {
 const MOST_SEGMENTS: usize = 64;
 /// An IP packet has at most 65,535 bytes, headers included.
 const MOST_BYTES: usize = 65_000;
+/// Refusals in a row that may be echoes: every datagram of one call has one.
+const MOST_ECHOES: usize = MOST_SEGMENTS * kernel::RUNS;
 const PATIENT: Duration = Duration::from_secs(1);
 const IMPATIENT: Duration = Duration::from_millis(2);
 /// The same trouble is told again after this long.
@@ -95,7 +101,7 @@ impl Udp {
             socket,
             remote,
             patience: if options.patient { PATIENT } else { IMPATIENT },
-            pacer: Pacer::new(options.pace),
+            pacer: Pacer::new(options.pace).until(options.hurry.clone()),
             runs: Vec::new(),
             counters: Counters::default(),
             called: options.called.0,
@@ -148,7 +154,7 @@ impl Udp {
     /// Sends the runs planned. None when done; or the number of the message from which to plan anew.
     fn work(&mut self, messages: &Messages, deadline: &mut Option<Instant>) -> Option<usize> {
         let mut next = 0;
-        let mut again = true;
+        let (mut again, mut echoes) = (true, 0);
         while let Some(run) = self.runs.get(next).copied() {
             let end = (next + self.before_pause(next)).min(self.runs.len());
             let batch = self.runs.get(next..end).unwrap_or(&[]);
@@ -163,7 +169,7 @@ impl Udp {
                     }
                     self.pacer.sent(packets);
                     next += sent;
-                    again = true;
+                    (again, echoes) = (true, 0);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -178,6 +184,10 @@ impl Udp {
                     self.segment_limit = if run.segment > limit { limit } else { 0 };
                     return Some(run.first);
                 }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && echoes < MOST_ECHOES => {
+                    echoes += 1;
+                    self.say("refused", &error);
+                }
                 // Most errors are told once, for an earlier datagram, and are then gone.
                 Err(error) if again && !is(&error, code::TOO_LONG) => {
                     again = false;
@@ -185,7 +195,7 @@ impl Udp {
                 }
                 Err(error) => {
                     next += self.lose(&run, reason(&error), &error);
-                    again = true;
+                    (again, echoes) = (true, 0);
                 }
             }
         }
@@ -390,10 +400,18 @@ mod kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::loopback::own_address;
 
     fn listener() -> (UdpSocket, SocketAddr) {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let socket = UdpSocket::bind(own_address()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        // All that a test sends has to wait there.
+        #[cfg(target_os = "linux")]
+        for option in [libc::SO_RCVBUF, libc::SO_RCVBUFFORCE] {
+            use std::os::fd::AsFd;
+            let _only_root_is_free_to =
+                crate::sink::socket::set_option(socket.as_fd(), libc::SOL_SOCKET, option, 4 << 20);
+        }
         let address = socket.local_addr().unwrap();
         (socket, address)
     }
@@ -496,12 +514,19 @@ mod tests {
         let (gone, address) = listener();
         drop(gone);
         let mut sink = Udp::open(&[address], Options::default()).unwrap();
-        for _ in 0..20 {
-            sink.send(&messages(&[100, 100, 50, 200]));
+        let mut said = Vec::new();
+        // The echo may be late.
+        let began = Instant::now();
+        while said.is_empty() && began.elapsed() < Duration::from_secs(30) {
+            for _ in 0..20 {
+                sink.send(&messages(&[100, 100, 50, 200]));
+            }
+            said.extend(sink.notices());
         }
+        sink.send(&messages(&[50; 500]));
+        said.extend(sink.notices());
         let counters = sink.counters();
         assert!(counters.balanced() && counters.lost.is_empty(), "{counters:?}");
-        let said = sink.notices();
         assert!(said.len() == 1 && said[0].contains("nobody listens"), "{said:?}");
     }
 

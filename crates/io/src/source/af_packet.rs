@@ -28,6 +28,11 @@ use super::{BATCH, Counters, Error, NOTHING, Poll, Source, spread};
 /// One worker's share of an interface's packets.
 pub struct AfPacket {
     interface: String,
+    /// Its number; 0 for all.
+    index: u32,
+    /// It was down when last heard of.
+    down: bool,
+    warning: Option<String>,
     ring: Ring,
     reading: Reading,
     /// Run here when the kernel's view of a packet is not the one the expression means.
@@ -110,6 +115,9 @@ impl AfPacket {
             }
             workers.push(AfPacket {
                 interface: interface.to_owned(),
+                index,
+                down: false,
+                warning: None,
                 ring,
                 reading,
                 filters: here.clone(),
@@ -129,13 +137,36 @@ impl AfPacket {
     pub fn link(&self) -> LinkType {
         self.reading.link
     }
+
+    /// Waits for packets. An interface that goes down is waited for: the socket stays bound to it, and the kernel goes on
+    /// when it comes up. One that is removed does not come back; another of its name is not the same.
+    fn wait(&mut self) -> Result<(), Error> {
+        match self.ring.wait(Duration::from_millis(100)) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {
+                if !core::mem::replace(&mut self.down, true) {
+                    self.warning = Some(format!("-i {}: is down; waiting for it to come up", self.interface));
+                }
+            }
+            Err(error) => return Err(Error(explain(&self.interface, "captured from any longer", &error))),
+        }
+        if self.down && self.index != 0 && !kernel::interface_exists(self.index) {
+            return Err(Error(format!("-i {}: was removed; start again when it is back", self.interface)));
+        }
+        Ok(())
+    }
 }
 
 impl Source for AfPacket {
     fn poll(&mut self, consume: &mut dyn FnMut(&[Frame<'_>])) -> Result<Poll, Error> {
         if !self.ring.ready() {
-            let waited = self.ring.wait(Duration::from_millis(100));
-            waited.map_err(|error| Error(explain(&self.interface, "captured from any longer", &error)))?;
+            self.wait()?;
+        }
+        if !self.ring.ready() {
+            return Ok(Poll::Idle);
+        }
+        if core::mem::take(&mut self.down) {
+            self.warning = Some(format!("-i {}: is up again", self.interface));
         }
         let Some(block) = self.ring.block() else { return Ok(Poll::Idle) };
         let mut packets = [Packet::default(); BATCH];
@@ -174,6 +205,10 @@ impl Source for AfPacket {
             filtered: self.filtered,
             cut: 0,
         }
+    }
+
+    fn warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 }
 

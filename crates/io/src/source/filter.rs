@@ -31,19 +31,32 @@ pub struct Filter {
 impl Filter {
     /// Compiles `expression` for frames of type `link`.
     pub fn compile(expression: &str, link: LinkType) -> Result<Filter, Error> {
-        let wrong = |said: &dyn core::fmt::Display| {
+        Self::try_compile(expression, link).map_err(|said| {
             Error(format!(
                 "-f '{expression}': not a filter for link type {}: {said}; see pcap-filter(7) for the syntax",
                 link.0
             ))
+        })
+    }
+
+    /// Whether `expression` is one for any of the link types packets may come with; if not, what libpcap says of it for
+    /// Ethernet.
+    pub fn check(expression: &str) -> Result<(), String> {
+        let Err(said) = Self::try_compile(expression, LinkType::ETHERNET) else { return Ok(()) };
+        let others = [LinkType::RAW, LinkType::LINUX_SLL, LinkType::PPP];
+        let fits = others.into_iter().any(|link| Self::try_compile(expression, link).is_ok());
+        if fits { Ok(()) } else { Err(said) }
+    }
+
+    fn try_compile(expression: &str, link: LinkType) -> Result<Filter, String> {
+        let said = |error: pcap::Error| match error {
+            pcap::Error::PcapError(said) => said,
+            other => other.to_string(),
         };
-        let dead = pcap::Capture::dead(host_type(link)).map_err(|error| wrong(&error))?;
-        let compiled = dead.compile(expression, true).map_err(|error| match error {
-            pcap::Error::PcapError(said) => wrong(&said),
-            other => wrong(&other),
-        })?;
+        let compiled =
+            pcap::Capture::dead(host_type(link)).and_then(|dead| dead.compile(expression, true)).map_err(said)?;
         let program = compiled.get_instructions().iter().map(Instruction::of);
-        let program = program.collect::<Option<_>>().ok_or_else(|| wrong(&"libpcap gave an unknown instruction"))?;
+        let program = program.collect::<Option<_>>().ok_or("libpcap gave an unknown instruction")?;
         Ok(Filter { program })
     }
 

@@ -3,8 +3,9 @@
 //! What is inside a ring's blocks is read elsewhere, as bytes, through a cursor.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -49,6 +50,47 @@ pub fn interface_index(name: &str) -> Option<u32> {
         0 => None,
         index => Some(index),
     }
+}
+
+/// The first IPv4 address of the interface called `name`, or without a name of any, that is not a loopback one.
+pub fn ipv4_address(name: Option<&str>) -> Option<Ipv4Addr> {
+    let mut list = std::ptr::null_mut();
+    // SAFETY: the call writes one pointer, for which there is room.
+    if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
+        return None;
+    }
+    let mut found = None;
+    let mut at = list;
+    // SAFETY: `at` is null or an entry of the list, which is not changed, and freed after the loop.
+    while let Some(entry) = unsafe { at.as_ref() } {
+        at = entry.ifa_next;
+        // SAFETY: every entry has a name that ends in a zero, and lives as long as the list.
+        let this = unsafe { CStr::from_ptr(entry.ifa_name) };
+        // SAFETY: null, or an address of the list, of which every family has the beginning of a `sockaddr`.
+        let Some(address) = (unsafe { entry.ifa_addr.as_ref() }) else { continue };
+        let wanted = name.is_none_or(|name| name.as_bytes() == this.to_bytes());
+        if !wanted || i32::from(address.sa_family) != libc::AF_INET {
+            continue;
+        }
+        // SAFETY: an address of this family is a `sockaddr_in`; it is read wherever it may lie.
+        let address = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+        let address = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
+        if !address.is_loopback() {
+            found = Some(address);
+            break;
+        }
+    }
+    // SAFETY: the list is getifaddrs' own, freed once, and nothing points into it any more.
+    unsafe { libc::freeifaddrs(list) };
+    found
+}
+
+/// Whether there is an interface of this number, in this network namespace.
+#[cfg(target_os = "linux")]
+pub fn interface_exists(index: u32) -> bool {
+    let mut name: [libc::c_char; libc::IFNAMSIZ] = [0; libc::IFNAMSIZ];
+    // SAFETY: `name` has the length that if_indextoname(3) may write.
+    unsafe { !libc::if_indextoname(index, name.as_mut_ptr()).is_null() }
 }
 
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use flowsonde_wire::capture::{MAX_CAPTURED, pcap as format};
-use flowsonde_wire::{Frame, LinkType, Nanos};
+use flowsonde_wire::{Frame, LinkType, Nanos, link};
 use pcap::{Active, Capture, Error as PcapError, Precision};
 
 use super::live::{Direction, LiveOptions};
@@ -20,6 +20,8 @@ pub struct Libpcap {
     interface: String,
     capture: Capture<Active>,
     link: LinkType,
+    /// The user is to be told that packets of this type are not read.
+    untold: bool,
     index: u32,
     copies: Vec<u8>,
     handed_on: u64,
@@ -59,6 +61,7 @@ impl Libpcap {
             interface: interface.to_owned(),
             capture,
             link,
+            untold: !link::reads(link),
             index: kernel::interface_index(interface).unwrap_or(0),
             copies: Vec::new(),
             handed_on: 0,
@@ -85,6 +88,12 @@ impl Source for Libpcap {
             0 => Ok(Poll::Idle),
             handed_on => Ok(Poll::Frames(handed_on)),
         }
+    }
+
+    fn warning(&mut self) -> Option<String> {
+        let (name, link) = (&self.interface, self.link);
+        core::mem::take(&mut self.untold)
+            .then(|| format!("{name}: link type {link} is not read: its packets are counted as link_type"))
     }
 
     fn counters(&mut self) -> Counters {

@@ -1,11 +1,12 @@
 //! Live capture from an interface: what can be asked for, and by which engine it is done.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use super::af_packet;
 use super::libpcap::Libpcap;
-use super::{Error, Source};
+use super::{Error, Source, kernel};
 
 /// Which packets, by where they go: `--capture-direction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,4 +100,23 @@ pub fn open(interface: &str, options: &LiveOptions) -> Result<Vec<Box<dyn Source
     }
     #[cfg(not(target_os = "linux"))]
     libpcap()
+}
+
+/// The address a probe on these interfaces goes by: the first IPv4 address they have, else the host's; never a loopback
+/// one.
+pub fn address(interfaces: &[String]) -> Option<Ipv4Addr> {
+    interfaces.iter().find_map(|name| kernel::ipv4_address(Some(name))).or_else(|| kernel::ipv4_address(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_no_address_to_go_by() {
+        for name in ["lo", "nosuch0"] {
+            assert_eq!(kernel::ipv4_address(Some(name)), None, "{name}");
+            assert!(address(&[name.to_owned()]).is_none_or(|address| !address.is_loopback()));
+        }
+    }
 }

@@ -13,6 +13,15 @@ use super::{BATCH, Counters, Error, NOTHING, Poll, Source};
 /// Longest wait inside one call.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// What the time is, and how to let it pass. The test has its own.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: fn() -> Instant,
+    sleep: fn(Duration),
+}
+
+const CLOCK: Clock = Clock { now: Instant::now, sleep: thread::sleep };
+
 /// A source slowed down to its packets' own times.
 pub struct Paced<S> {
     source: S,
@@ -23,6 +32,7 @@ pub struct Paced<S> {
     /// Of `waiting`, how many were handed on.
     gone: usize,
     ended: bool,
+    clock: Clock,
 }
 
 /// A packet whose bytes are at a place in `bytes`.
@@ -39,7 +49,11 @@ struct Waiting {
 impl<S: Source> Paced<S> {
     /// Slows `source` down.
     pub fn new(source: S) -> Self {
-        Paced { source, start: None, waiting: Vec::new(), bytes: Vec::new(), gone: 0, ended: false }
+        Self::by(CLOCK, source)
+    }
+
+    fn by(clock: Clock, source: S) -> Self {
+        Paced { source, start: None, waiting: Vec::new(), bytes: Vec::new(), gone: 0, ended: false, clock }
     }
 
     /// Copies the next packets, if those before are gone.
@@ -72,15 +86,16 @@ impl<S: Source> Source for Paced<S> {
             }
         }
         let Some(next) = self.waiting.get(self.gone) else { return Ok(Poll::Frames(0)) };
-        let (began, first) = *self.start.get_or_insert_with(|| (Instant::now(), next.time));
-        let early = Duration::from_nanos(next.time.since(first)).saturating_sub(began.elapsed());
+        let Clock { now, sleep } = self.clock;
+        let (began, first) = *self.start.get_or_insert_with(|| (now(), next.time));
+        let early = Duration::from_nanos(next.time.since(first)).saturating_sub(now().duration_since(began));
         if !early.is_zero() {
-            thread::sleep(early.min(WAIT));
+            sleep(early.min(WAIT));
             if early > WAIT {
                 return Ok(Poll::Idle);
             }
         }
-        let passed = began.elapsed();
+        let passed = now().duration_since(began);
         let mut frames = [NOTHING; BATCH];
         let mut len = 0;
         for (frame, waiting) in frames.iter_mut().zip(self.waiting.iter().skip(self.gone)) {
@@ -125,6 +140,7 @@ impl<S: Source> Source for Paced<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     /// Hands on one batch of packets at these milliseconds.
     struct Times(Option<Vec<u64>>);
@@ -145,15 +161,28 @@ mod tests {
         }
     }
 
+    thread_local! {
+        /// When the test began, and what has passed since: only sleeping takes time.
+        static TIME: (Instant, Cell<Duration>) = (Instant::now(), Cell::new(Duration::ZERO));
+    }
+
+    fn passed() -> Duration {
+        TIME.with(|(_, passed)| passed.get())
+    }
+
+    const SLEEP_ONLY: Clock = Clock {
+        now: || TIME.with(|(began, passed)| *began + passed.get()),
+        sleep: |time| TIME.with(|(_, passed)| passed.set(passed.get() + time)),
+    };
+
     #[test]
     fn keeps_the_distances_and_never_waits_long() {
-        let mut paced = Paced::new(Times(Some(vec![5_000, 5_000, 5_250, 5_100])));
-        let began = Instant::now();
+        let mut paced = Paced::by(SLEEP_ONLY, Times(Some(vec![5_000, 5_000, 5_250, 5_100])));
         let (mut batches, mut idle) = (Vec::new(), 0);
         loop {
-            let before = Instant::now();
-            let poll = paced.poll(&mut |frames| batches.push((frames.len(), began.elapsed()))).expect("polls");
-            assert!(before.elapsed() < Duration::from_millis(200));
+            let before = passed();
+            let poll = paced.poll(&mut |frames| batches.push((frames.len(), passed().as_millis()))).expect("polls");
+            assert!(passed() - before <= WAIT);
             match poll {
                 Poll::Frames(_) if batches.len() == 1 => assert_eq!(paced.counters().seen, 2),
                 Poll::Frames(_) => {}
@@ -161,8 +190,7 @@ mod tests {
                 Poll::End => break,
             }
         }
-        let [(2, first), (2, second)] = batches[..] else { unreachable!("{batches:?}") };
-        assert!(second - first >= Duration::from_millis(249), "{batches:?}");
+        assert_eq!(batches, [(2, 0), (2, 250)]);
         assert_eq!(idle, 2);
     }
 }

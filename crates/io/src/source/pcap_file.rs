@@ -2,7 +2,8 @@
 //!
 //! What a file is, is told by its first bytes, never by its name. Frames borrow the window the file is read through.
 //! Only a pipe that brings nothing makes [`Source::poll`] idle; a file is read until it ends. What cannot be read
-//! because the file ends or is broken in mid-packet ends the stream, is counted, and leaves a warning.
+//! because the file ends or is broken in mid-packet ends the stream, is counted, and leaves a warning. A packet that
+//! does not fit into its pcapng block is counted and passed over: where the next block begins is known.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowsonde_wire::capture::{pcap, pcapng};
-use flowsonde_wire::{Cursor, Frame};
+use flowsonde_wire::{Cursor, Frame, LinkType, Short, link};
 
 use super::filter::Filters;
 use super::window::{Fill, Window};
@@ -27,6 +28,8 @@ pub struct CaptureFile {
     filters: Option<Filters>,
     counters: Counters,
     warning: Option<String>,
+    /// Interfaces whose packets nothing here can read, and how many there were; the last entry takes all beyond the bound.
+    unread: Vec<(u32, LinkType, u64)>,
     ended: bool,
     /// Bytes read of the file, and its length if it has one.
     read: Arc<AtomicU64>,
@@ -77,6 +80,7 @@ impl CaptureFile {
             filters: filter.map(Filters::new),
             counters: Counters::default(),
             warning: None,
+            unread: Vec::new(),
             ended: false,
             read,
             total,
@@ -200,7 +204,7 @@ impl Source for CaptureFile {
         if matches!(self.format, Format::Unknown(_)) && !self.begin()? {
             return Ok(Poll::Idle);
         }
-        let mut batch = Batch { frames: [NOTHING; BATCH], len: 0, used: 0, orphans: 0, filtered: 0 };
+        let mut batch = Batch { frames: [NOTHING; BATCH], len: 0, used: 0, unread: 0, broken: None, filtered: 0 };
         let bytes = self.window.bytes();
         let stop = match &mut self.format {
             Format::Pcap(header) => batch.pcap(header, bytes, self.filters.as_mut())?,
@@ -208,14 +212,24 @@ impl Source for CaptureFile {
             Format::Unknown(_) => Stop::Short,
         };
         if let Some(frames @ [_, ..]) = batch.frames.get(..batch.len) {
+            for frame in frames {
+                if frame.link != LinkType::ETHERNET && !link::reads(frame.link) {
+                    note(&mut self.unread, frame);
+                }
+            }
             consume(frames);
         }
-        let Batch { len, used, orphans, filtered, .. } = batch;
-        self.counters.seen += len as u64 + orphans + filtered;
-        self.counters.cut += orphans;
+        let Batch { len, used, unread, broken, filtered, .. } = batch;
+        self.counters.seen += len as u64 + unread + filtered;
+        self.counters.cut += unread;
         self.counters.filtered += filtered;
-        if orphans > 0 && self.warning.is_none() {
+        if unread > 0 && broken.is_none() && self.warning.is_none() {
             self.warning = Some(format!("{}: has packets of interfaces it does not describe", self.name));
+        }
+        if let Some(short) = broken
+            && self.warning.is_none()
+        {
+            self.warning = Some(format!("{}: has packets that do not fit into their blocks: {short}", self.name));
         }
         self.window.advance(used);
         match stop {
@@ -250,11 +264,34 @@ impl Source for CaptureFile {
     }
 
     fn warning(&mut self) -> Option<String> {
-        self.warning.take()
+        let mut told: Vec<String> = self.warning.take().into_iter().collect();
+        if self.ended {
+            told.extend(self.unread.drain(..).map(|(_, link, packets)| {
+                let name = &self.name;
+                format!("{name}: link type {link} is not read: its {packets} packets are counted as link_type")
+            }));
+        }
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.total.map(|total| (self.read.load(Ordering::Relaxed).min(total), total))
+    }
+}
+
+/// Interfaces that are told apart in what is said of link types.
+const MOST_UNREAD: usize = 16;
+
+/// Counts a frame that nothing can read.
+#[cold]
+fn note(unread: &mut Vec<(u32, LinkType, u64)>, frame: &Frame<'_>) {
+    let at = unread.iter().position(|(interface, link, _)| *interface == frame.interface && *link == frame.link);
+    if at.is_none() && unread.len() < MOST_UNREAD {
+        unread.push((frame.interface, frame.link, 0));
+    }
+    let last = unread.len().saturating_sub(1);
+    if let Some((.., packets)) = unread.get_mut(at.unwrap_or(last)) {
+        *packets += 1;
     }
 }
 
@@ -263,7 +300,10 @@ struct Batch<'a> {
     frames: [Frame<'a>; BATCH],
     len: usize,
     used: usize,
-    orphans: u64,
+    /// Packets that cannot be read, though what is behind them can.
+    unread: u64,
+    /// What was wrong with one of them.
+    broken: Option<Short>,
     filtered: u64,
 }
 
@@ -319,7 +359,12 @@ impl<'a> Batch<'a> {
             let frame = match block {
                 pcapng::Block::Packet(frame) => frame,
                 pcapng::Block::Orphan => {
-                    self.orphans += 1;
+                    self.unread += 1;
+                    continue;
+                }
+                pcapng::Block::Broken(short) => {
+                    self.unread += 1;
+                    self.broken = Some(short);
                     continue;
                 }
                 pcapng::Block::Other => continue,

@@ -29,7 +29,8 @@ pub const MAX_BLOCK: u32 = MAX_CAPTURED + (64 << 10);
 #[derive(Clone, Debug)]
 pub struct Section {
     order: Order,
-    interfaces: Vec<Interface>,
+    /// `None` where its description cannot be read.
+    interfaces: Vec<Option<Interface>>,
     last: Nanos,
 }
 
@@ -38,8 +39,10 @@ pub struct Section {
 pub enum Block<'a> {
     /// A packet.
     Packet(Frame<'a>),
-    /// A packet of an interface that was not described, so its link type is not known.
+    /// A packet of an interface that was not described, or not so that it can be read: its link type is not known.
     Orphan,
+    /// A packet that does not fit into its block.
+    Broken(Short),
     /// No packet. It may reach past the bytes handed in.
     Other,
 }
@@ -57,7 +60,7 @@ pub enum Fault {
     Length(u32),
     /// The length after a block is not the one before it.
     Trailer(u32, u32),
-    /// What a block says it holds does not fit into it.
+    /// What a section's header says does not fit into it.
     Body(Short),
 }
 
@@ -71,7 +74,7 @@ impl core::fmt::Display for Fault {
             Fault::Trailer(before, after) => {
                 write!(f, "a block is {before} bytes long by its head, {after} by its tail")
             }
-            Fault::Body(short) => write!(f, "a block holds less than it says: {short}"),
+            Fault::Body(short) => write!(f, "a section's header is too short: {short}"),
         }
     }
 }
@@ -112,7 +115,7 @@ impl Section {
         let low = self.order.u32(&mut cursor, "timestamp").ok()?;
         let captured = self.order.u32(&mut cursor, "captured length").ok()?;
         let wire = self.order.u32(&mut cursor, "wire length").ok()?;
-        let interface = self.interfaces.get(interface as usize)?;
+        let interface = self.interfaces.get(interface as usize)?.as_ref()?;
         let used = total as usize;
         let mut tail = Cursor::new(bytes.get(used.checked_sub(4)?..)?);
         if self.order.u32(&mut tail, "block length").ok()? != total || captured > total.checked_sub(32)? {
@@ -136,24 +139,19 @@ impl Section {
         };
         let total = self.order.u32(&mut cursor, "block length").map_err(Fault::Short)?;
         let used = padded(total)?;
+        // Where a block ends is known whatever is in it.
         let block = match kind {
-            6 => {
-                let body = self.body(cursor, total)?;
-                self.enhanced(body).map_err(Fault::Body)?
-            }
+            6 => self.enhanced(self.body(cursor, total)?).unwrap_or_else(Block::Broken),
             1 => {
-                let body = self.body(cursor, total)?;
-                self.interface(body).map_err(Fault::Body)?;
+                let interface = self.interface(self.body(cursor, total)?).ok();
+                // It has its number all the same, or the later ones would have wrong ones.
+                if self.interfaces.len() < MAX_INTERFACES {
+                    self.interfaces.push(interface);
+                }
                 Block::Other
             }
-            3 => {
-                let body = self.body(cursor, total)?;
-                self.simple(body).map_err(Fault::Body)?
-            }
-            2 => {
-                let body = self.body(cursor, total)?;
-                self.obsolete(body).map_err(Fault::Body)?
-            }
+            3 => self.simple(self.body(cursor, total)?).unwrap_or_else(Block::Broken),
+            2 => self.obsolete(self.body(cursor, total)?).unwrap_or_else(Block::Broken),
             _ => Block::Other,
         };
         Ok((block, used))
@@ -213,7 +211,7 @@ impl Section {
     fn packet<'a>(&mut self, mut body: Cursor<'a>, interface: u32) -> Result<Block<'a>, Short> {
         let [high, low, captured, wire] = self.order.words(body.array("packet times and lengths")?);
         let bytes = body.take(captured as usize, "captured bytes")?;
-        let Some(interface) = self.interfaces.get(interface as usize) else { return Ok(Block::Orphan) };
+        let Some(Some(interface)) = self.interfaces.get(interface as usize) else { return Ok(Block::Orphan) };
         let time = interface.time(u64::from(high) << 32 | u64::from(low));
         self.last = time;
         Ok(Block::Packet(Frame {
@@ -228,7 +226,7 @@ impl Section {
 
     fn simple<'a>(&mut self, mut body: Cursor<'a>) -> Result<Block<'a>, Short> {
         let wire = self.order.u32(&mut body, "wire length")?;
-        let Some(interface) = self.interfaces.first() else { return Ok(Block::Orphan) };
+        let Some(Some(interface)) = self.interfaces.first() else { return Ok(Block::Orphan) };
         let kept = if interface.snaplen == 0 { wire } else { wire.min(interface.snaplen) };
         let rest = body.rest();
         // The snaplen that decides may be the one of a writer that kept less; the block's end is the harder fact.
@@ -236,7 +234,7 @@ impl Section {
         Ok(Block::Packet(Frame { time: self.last, link: interface.link, wire_len: wire, interface: 0, bytes }))
     }
 
-    fn interface(&mut self, mut body: Cursor<'_>) -> Result<(), Short> {
+    fn interface(&self, mut body: Cursor<'_>) -> Result<Interface, Short> {
         let order = self.order;
         let link = pcap::link_type(order.u16(&mut body, "link type")?);
         body.skip(2, "reserved")?;
@@ -258,10 +256,7 @@ impl Section {
                 _ => {}
             }
         }
-        if self.interfaces.len() < MAX_INTERFACES {
-            self.interfaces.push(interface);
-        }
-        Ok(())
+        Ok(interface)
     }
 }
 
@@ -467,6 +462,17 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_that_cannot_be_read_keeps_its_number() {
+        let order = Order::Little;
+        let mut torn = interface(order, 1, 0, &[(9, &[9])]);
+        // The option says that it is longer than the block.
+        torn[8 + 8 + 2] = 200;
+        let file = [section(order), torn, interface(order, 101, 0, &[])].concat();
+        let file = [file, enhanced(order, 0, 5, b"abc"), enhanced(order, 1, 6, b"xyz")].concat();
+        assert_eq!(read(&file), Ok(vec![(6_000, 101, 8, b"xyz".to_vec())]));
+    }
+
+    #[test]
     fn every_truncation_of_a_block_is_short() {
         for order in EACH {
             let blocks = [section(order), interface(order, 1, 0, &[(9, &[9])]), enhanced(order, 0, 1, b"abcde")];
@@ -502,7 +508,7 @@ mod tests {
         let mut captured = [interface(order, 1, 0, &[]), enhanced(order, 0, 0, b"abcd")].concat();
         let (_, used) = reader.block(&captured).expect("interface");
         captured[used + 8 + 12 + 3] = 200;
-        assert!(matches!(reader.block(&captured[used..]), Err(Fault::Body(_))));
+        assert!(matches!(reader.block(&captured[used..]), Ok((Block::Broken(_), 36))));
         let mut tail = enhanced(order, 0, 0, b"abcd");
         if let Some(last) = tail.last_mut() {
             *last ^= 4;

@@ -9,6 +9,7 @@ use super::number::number;
 use crate::stop::Stop;
 
 const REMEDY: &str = "give [udp://|tcp://]host[:port], an IPv6 address with a port in brackets, or none";
+const SENDER_REMEDY: &str = "give host[:port], an IPv6 address with a port in brackets";
 
 /// How export packets travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Collector {
             }
             Some((other, _)) => return Err(Stop::Usage(format!("'{other}' is not a way to export; {REMEDY}"))),
         };
-        let (host, port) = host_port(rest)?;
+        let (host, port) = host_port(rest, REMEDY)?;
         Ok(Collector { transport, host, port: port.unwrap_or(Self::PORT) })
     }
 }
@@ -93,29 +94,29 @@ pub struct Sender {
 impl Sender {
     /// Reads `host[:port]`.
     pub fn parse(text: &str) -> Result<Self, Stop> {
-        let (host, port) = host_port(text)?;
+        let (host, port) = host_port(text, SENDER_REMEDY)?;
         Ok(Sender { host, port })
     }
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
-fn host_port(text: &str) -> Result<(Host, Option<u16>), Stop> {
+fn host_port(text: &str, remedy: &str) -> Result<(Host, Option<u16>), Stop> {
     if let Ok(addr) = text.parse() {
         return Ok((Host::Addr(addr), None));
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (addr, tail) = rest.split_once(']').ok_or_else(|| Stop::Usage(format!("']' is missing; {REMEDY}")))?;
+            let (addr, tail) = rest.split_once(']').ok_or_else(|| Stop::Usage(format!("']' is missing; {remedy}")))?;
             let addr: IpAddr = addr
                 .parse()
                 .ok()
                 .filter(IpAddr::is_ipv6)
-                .ok_or_else(|| Stop::Usage(format!("'{addr}' is not an IPv6 address; {REMEDY}")))?;
+                .ok_or_else(|| Stop::Usage(format!("'{addr}' is not an IPv6 address; {remedy}")))?;
             let port = match tail {
                 "" => None,
                 tail => Some(
                     tail.strip_prefix(':')
-                        .ok_or_else(|| Stop::Usage(format!("'{tail}' behind the address is not a port; {REMEDY}")))?,
+                        .ok_or_else(|| Stop::Usage(format!("'{tail}' behind the address is not a port; {remedy}")))?,
                 ),
             };
             (Host::Addr(addr), port)
@@ -125,25 +126,25 @@ fn host_port(text: &str) -> Result<(Host, Option<u16>), Stop> {
                 Some((host, port)) => (host, Some(port)),
                 None => (text, None),
             };
-            (host.parse().map_or_else(|_| name(host), |addr| Ok(Host::Addr(addr)))?, port)
+            (host.parse().map_or_else(|_| name(host, remedy), |addr| Ok(Host::Addr(addr)))?, port)
         }
     };
     let port = match port {
         None => None,
         Some(port) => Some(
             number(port, "a port", 1_u16..=65_535)
-                .map_err(|_| Stop::Usage(format!("'{port}' is not a port of 1 to 65535; {REMEDY}")))?,
+                .map_err(|_| Stop::Usage(format!("'{port}' is not a port of 1 to 65535; {remedy}")))?,
         ),
     };
     Ok((host, port))
 }
 
-fn name(text: &str) -> Result<Host, Stop> {
+fn name(text: &str, remedy: &str) -> Result<Host, Stop> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     // A name of digits and dots only is a mistyped address.
     let letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     if !letter || text.len() > 253 || !text.bytes().all(fits) {
-        return Err(Stop::Usage(format!("'{text}' is not a host; {REMEDY}")));
+        return Err(Stop::Usage(format!("'{text}' is not a host; {remedy}")));
     }
     Ok(Host::Name(text.to_owned()))
 }
@@ -164,6 +165,14 @@ mod tests {
             ("localhost", "udp://localhost:2055"),
         ] {
             assert_eq!(Collector::parse(text).unwrap().to_string(), full, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_not_told_of_what_only_collectors_have() {
+        for text in ["127.0.0.1:99999", "[::1", "a b", "[::1]x"] {
+            let said = Sender::parse(text).unwrap_err().to_string();
+            assert!(said.ends_with("; give host[:port], an IPv6 address with a port in brackets"), "{said}");
         }
     }
 

@@ -1,10 +1,12 @@
 use super::*;
+use crate::sink::loopback::own_address;
 #[cfg(target_os = "linux")]
 use crate::sink::socket;
 use std::io::Read;
 use std::net::TcpListener;
 #[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread::JoinHandle;
 
 fn quick() -> Options {
     let (first_pause, longest_pause) = (Duration::from_millis(5), Duration::from_millis(20));
@@ -12,7 +14,7 @@ fn quick() -> Options {
 }
 
 fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(own_address()).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
@@ -26,9 +28,25 @@ fn messages(count: usize, length: usize, records: u32) -> Messages {
     messages
 }
 
-/// Ticks until `done`; a test that never is hangs for ten seconds, and fails.
+/// Where nobody listens.
+fn dead() -> SocketAddr {
+    listener().1
+}
+
+/// Reads the first connection to its end.
+fn read_all(listener: TcpListener) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let (mut server, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        server.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+/// Ticks until `done`; a test that never is hangs for a minute, and fails.
 fn until(sink: &mut Tcp, mut done: impl FnMut(&mut Tcp) -> bool) {
-    for _ in 0..10_000 {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
         sink.tick();
         if done(sink) {
             return;
@@ -53,14 +71,13 @@ fn whole_stream_arrives_in_order() {
     let (listener, address) = listener();
     let mut sink = Tcp::open(vec![address], quick()).unwrap();
     let sent = messages(100, 1400, 20);
-    let (mut server, _) = listener.accept().unwrap();
+    let reader = read_all(listener);
     until(&mut sink, |sink| sink.ready());
     assert!(sink.renewed() && !sink.renewed());
     sink.send(&sent);
+    until(&mut sink, |sink| sink.queue.is_empty());
     sink.close();
-    let mut bytes = Vec::new();
-    server.read_to_end(&mut bytes).unwrap();
-    assert!(bytes == sent.bytes());
+    assert!(reader.join().unwrap() == sent.bytes());
     let counters = balanced(&sink);
     assert_eq!((counters.delivered, counters.messages, counters.bytes), (2000, 100, 140_000));
     assert!(sink.notices().is_empty());
@@ -68,8 +85,7 @@ fn whole_stream_arrives_in_order() {
 
 #[test]
 fn what_precedes_the_first_connection_is_kept_and_not_renewed() {
-    let (listener, address) = listener();
-    drop(listener);
+    let address = dead();
     let mut sink = Tcp::open(vec![address], quick()).unwrap();
     assert!(!sink.ready());
     let sent = messages(3, 100, 1);
@@ -79,11 +95,10 @@ fn what_precedes_the_first_connection_is_kept_and_not_renewed() {
     let listener = TcpListener::bind(address).unwrap();
     until(&mut sink, |sink| sink.ready());
     assert!(!sink.renewed());
-    let (mut server, _) = listener.accept().unwrap();
+    let reader = read_all(listener);
+    until(&mut sink, |sink| sink.queue.is_empty());
     sink.close();
-    let mut bytes = Vec::new();
-    server.read_to_end(&mut bytes).unwrap();
-    assert!(bytes == sent.bytes());
+    assert!(reader.join().unwrap() == sent.bytes());
     assert_eq!(balanced(&sink).delivered, 3);
     let notices = sink.notices();
     assert!(notices.len() == 2 && notices[0].contains("refused") && notices[1].ends_with("connected"), "{notices:?}");
@@ -142,20 +157,24 @@ fn slow_reader_never_blocks_and_the_queue_is_bounded() {
         assert!(sink.queue.len() <= 100_000);
     }
     let counters = balanced(&sink);
-    assert!(counters.queued > 90 && counters.queued <= 101, "{counters:?}");
+    assert!(counters.queued <= 101, "{counters:?}");
     assert_eq!(lost(&counters, "queue_full") + counters.delivered + counters.queued, 100_000);
     assert!(lost(&counters, "queue_full") > 0);
 
     // Templates find room when records do not.
+    let taken = |sink: &Tcp| sink.queue.len() as u64 + sink.counters().bytes;
+    let before = taken(&sink);
     sink.send(&messages(1, 1000, 0));
-    assert!(sink.queue.len() > 99_000);
+    assert_eq!(taken(&sink), before + 1000);
 
-    let (torn, queued) = (sink.queue.records(), counters.delivered);
+    // The kernel may find room late, and take some of what was queued.
+    let before = balanced(&sink);
     drop(server);
     until(&mut sink, |sink| !sink.ready());
     let counters = balanced(&sink);
-    assert_eq!(counters.delivered, queued);
-    assert_eq!(lost(&counters, "connection") + lost(&counters, "reconnect"), torn);
+    let dropped = lost(&counters, "connection") + lost(&counters, "reconnect");
+    assert_eq!(counters.delivered + dropped, before.delivered + before.queued);
+    assert_eq!(lost(&counters, "queue_full"), lost(&before, "queue_full"));
     assert!(lost(&counters, "connection") <= 1);
     assert_eq!(counters.queued, 0);
 }
@@ -163,22 +182,18 @@ fn slow_reader_never_blocks_and_the_queue_is_bounded() {
 #[test]
 fn patience_waits_for_room() {
     let (listener, address) = listener();
-    let options = Options { queue: 50_000, patient: true, ..quick() };
+    let options = Options { queue: 50_000, patient: true, patience: Duration::from_secs(60), ..quick() };
     let mut sink = Tcp::open(vec![address], options).unwrap();
-    let reader = std::thread::spawn(move || {
-        let (mut server, _) = listener.accept().unwrap();
-        let mut bytes = Vec::new();
-        server.read_to_end(&mut bytes).unwrap();
-        bytes.len()
-    });
+    let reader = read_all(listener);
     let batch = messages(100, 1000, 1);
     for _ in 0..200 {
         sink.send(&batch);
     }
+    until(&mut sink, |sink| sink.queue.is_empty());
     sink.close();
     let counters = balanced(&sink);
     assert!(counters.lost.is_empty(), "{counters:?}");
-    assert_eq!(reader.join().unwrap(), 20_000_000);
+    assert_eq!(reader.join().unwrap().len(), 20_000_000);
 }
 
 #[test]
@@ -208,18 +223,14 @@ fn only_whole_messages_after_a_half_one() {
 
 #[test]
 fn next_address_is_tried() {
-    let (gone, dead) = listener();
-    drop(gone);
     let (_listener, address) = listener();
-    let mut sink = Tcp::open(vec![dead, address], quick()).unwrap();
+    let mut sink = Tcp::open(vec![dead(), address], quick()).unwrap();
     until(&mut sink, |sink| sink.ready());
 }
 
 #[test]
 fn closing_without_a_collector_counts() {
-    let (gone, dead) = listener();
-    drop(gone);
-    let mut sink = Tcp::open(vec![dead], quick()).unwrap();
+    let mut sink = Tcp::open(vec![dead()], quick()).unwrap();
     sink.send(&messages(2, 10, 1));
     sink.close();
     let counters = balanced(&sink);
@@ -235,9 +246,7 @@ fn pauses_grow_within_bounds() {
         let jittered = jittered(pause);
         assert!(jittered >= Duration::from_secs(3) && jittered <= Duration::from_secs(5));
     }
-    let (gone, dead) = listener();
-    drop(gone);
-    let mut sink = Tcp::open(vec![dead], quick()).unwrap();
+    let mut sink = Tcp::open(vec![dead()], quick()).unwrap();
     until(&mut sink, |sink| sink.pause == Duration::from_millis(20));
 }
 

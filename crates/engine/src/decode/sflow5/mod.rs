@@ -9,11 +9,11 @@
 
 pub mod sources;
 
-use flowsonde_wire::Cursor;
 pub use flowsonde_wire::export::sflow5::Header;
 use flowsonde_wire::export::sflow5::counters::Counters;
-use flowsonde_wire::export::sflow5::flow::{Ethernet, Ip, RawHeader, Record};
-use flowsonde_wire::export::sflow5::{Blocks, CounterSample, Discarded, FlowSample, Format};
+use flowsonde_wire::export::sflow5::flow::{Ethernet, Gateway, Ip, RawHeader, Router, Switch};
+use flowsonde_wire::export::sflow5::{Block, Blocks, CounterSample, Discarded, FlowSample, Format};
+use flowsonde_wire::{Cursor, Short};
 
 use super::records::{About, InterfaceCounters, Receive};
 use super::sampled::{Addresses, Head, Rows, Sampled};
@@ -97,10 +97,7 @@ impl Decoder {
         let mut whole = true;
         let mut heads = Heads::default();
         for record in records {
-            match record.and_then(Record::read) {
-                Ok(record) => heads.take(record, sampled),
-                Err(_) => whole = false,
-            }
+            whole &= record.and_then(|record| heads.take(record, sampled)).is_ok();
         }
         if heads.read(&self.rows, sampled) {
             self.rows.push(sampled);
@@ -121,28 +118,33 @@ struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    /// Takes a record: a header to be read last, or something of the packet's way.
+    /// Takes a record: a header to be read last, or something of the packet's way. Others are passed over.
     #[inline]
-    fn take(&mut self, record: Record<'a>, sampled: &mut Sampled) {
-        match record {
-            Record::Raw(raw) => self.raw = Some(raw),
-            Record::Ethernet(ethernet) => self.ethernet = Some(ethernet),
-            Record::Ipv4(ip) => self.ipv4 = Some(ip),
-            Record::Ipv6(ip) => self.ipv6 = Some(ip),
-            Record::Switch(switch) => {
+    fn take(&mut self, record: Block<'a>, sampled: &mut Sampled) -> Result<(), Short> {
+        let c = &mut Cursor::new(record.body);
+        match record.format {
+            Format::RAW_HEADER => self.raw = Some(RawHeader::read(c)?),
+            Format::ETHERNET => self.ethernet = Some(Ethernet::read(c)?),
+            Format::IPV4 => self.ipv4 = Some(Ip::read(c)?),
+            Format::IPV6 => self.ipv6 = Some(Ip::read(c)?),
+            Format::SWITCH => {
+                let switch = Switch::read(c)?;
                 sampled.vlans = [vlan(switch.source_vlan), vlan(switch.destination_vlan)];
             }
-            Record::Router(router) => {
+            Format::ROUTER => {
+                let router = Router::read(c)?;
                 sampled.next_hop = router.next_hop.or(sampled.next_hop);
                 sampled.masks = [byte(router.source_mask), byte(router.destination_mask)];
             }
-            Record::Gateway(gateway) => {
+            Format::GATEWAY => {
+                let gateway = Gateway::read(c)?;
                 // The router's next hop is nearer than BGP's.
                 sampled.next_hop = sampled.next_hop.or(gateway.next_hop);
                 sampled.systems = [gateway.source_as(), gateway.destination_as()];
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Reads them. False when there is no IP packet in them.

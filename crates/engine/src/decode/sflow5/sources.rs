@@ -3,8 +3,6 @@
 //! Every source numbers its samples, and counts those it chose but had to drop. Numbers wrap at 32 bits; a sample that
 //! comes late fills the gap it left; a step back of over 1,000 is a new start.
 
-use std::collections::HashMap;
-
 use flowsonde_wire::export::sflow5::Source;
 
 /// Most sources of one sub-agent. A chassis has some thousand ports at most.
@@ -13,9 +11,11 @@ const MAX_SOURCES: usize = 4096;
 const REORDERING: u32 = 1000;
 
 /// Sources by their class and number.
+///
+/// They are kept in order: there are few, new ones are seldom, and nobody can make a search of it slow.
 #[derive(Debug, Default)]
 pub struct Sources {
-    by_id: HashMap<u64, Expected>,
+    by_id: Vec<Expected>,
     epoch: u64,
     /// Samples of sources beyond the most that are kept: nothing is known of their gaps.
     pub untracked: u64,
@@ -23,6 +23,7 @@ pub struct Sources {
 
 #[derive(Clone, Copy, Debug)]
 struct Expected {
+    id: u64,
     next: u32,
     drops: u32,
 }
@@ -62,15 +63,19 @@ impl Sources {
     pub fn arrived(&mut self, kind: Kind, source: Source, sequence: u32, drops: u32) -> Told {
         // Classes are 0 to 3.
         let id = u64::from(source.class) << 33 | u64::from(source.index) << 1 | kind as u64;
-        let now = Expected { next: sequence.wrapping_add(1), drops };
-        let Some(before) = self.by_id.get_mut(&id) else {
-            if self.by_id.len() < MAX_SOURCES {
-                self.by_id.insert(id, now);
-            } else {
-                self.untracked += 1;
+        let now = Expected { id, next: sequence.wrapping_add(1), drops };
+        let place = match self.by_id.binary_search_by_key(&id, |expected| expected.id) {
+            Ok(place) => place,
+            Err(place) if self.by_id.len() < MAX_SOURCES => {
+                self.by_id.insert(place, now);
+                return Told::default();
             }
-            return Told::default();
+            Err(_) => {
+                self.untracked += 1;
+                return Told::default();
+            }
         };
+        let Some(before) = self.by_id.get_mut(place) else { return Told::default() };
         let step = sequence.wrapping_sub(before.next);
         if step <= u32::MAX / 2 {
             let more = drops.wrapping_sub(before.drops);

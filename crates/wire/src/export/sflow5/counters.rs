@@ -207,7 +207,8 @@ mod tests {
     fn interfaces() {
         let numbers: Vec<u32> = (1..=22).collect();
         let body = words(&numbers);
-        let Counters::Interface(interface) = read(1, &body) else { panic!("an interface") };
+        let interface = Interface::read(&mut Cursor::new(&body)).expect("whole");
+        assert_eq!(read(1, &body), Counters::Interface(interface));
         assert_eq!((interface.index, interface.kind, interface.speed), (1, 2, 3 << 32 | 4));
         assert_eq!((interface.direction, interface.is_admin_up(), interface.is_up()), (5, false, true));
         assert_eq!((interface.input.octets, interface.input.packets(), interface.input.errors), (7 << 32 | 8, 30, 13));

@@ -22,7 +22,7 @@
 
 use core::net::IpAddr;
 
-use super::{Block, Format, Words, address, opaque};
+use super::{Block, Format, Words, address, numbers, opaque};
 use crate::cursor::{Cursor, Short};
 use crate::frame::LinkType;
 
@@ -173,13 +173,11 @@ impl<'a> RawHeader<'a> {
     /// Packet over SONET/SDH: PPP in HDLC-like framing (RFC 2615).
     pub const POS: u32 = 14;
 
+    /// Reads the body of a record.
     #[inline]
-    fn read(c: &mut Cursor<'a>) -> Result<Self, Short> {
-        let protocol = c.u32("sFlow header protocol")?;
-        let frame_length = c.u32("sFlow frame length")?;
-        let stripped = c.u32("sFlow stripped bytes")?;
-        let length = c.u32("sFlow header length")? as usize;
-        Ok(RawHeader { protocol, frame_length, stripped, bytes: c.take(length, "sFlow header")? })
+    pub fn read(c: &mut Cursor<'a>) -> Result<Self, Short> {
+        let [protocol, frame_length, stripped, length] = numbers::<4, 16>(&c.array("sFlow raw header")?);
+        Ok(RawHeader { protocol, frame_length, stripped, bytes: c.take(length as usize, "sFlow header bytes")? })
     }
 
     /// How its bytes are to be read. `None` for token ring, FDDI, frame relay, X.25, SMDS, AAL5 and IEEE 802.11.
@@ -211,7 +209,8 @@ pub struct Ethernet {
 }
 
 impl Ethernet {
-    fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
+    /// Reads the body of a record.
+    pub fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
         let length = c.u32("sFlow Ethernet length")?;
         let mut mac = || c.array::<8>("sFlow MAC address").map(|[a, b, c, d, e, f, ..]| [a, b, c, d, e, f]);
         let (source, destination) = (mac()?, mac()?);
@@ -241,7 +240,8 @@ pub struct Ip<const N: usize> {
 }
 
 impl<const N: usize> Ip<N> {
-    fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
+    /// Reads the body of a record.
+    pub fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
         let what = "sFlow IP header";
         Ok(Ip {
             length: c.u32(what)?,
@@ -270,15 +270,12 @@ pub struct Switch {
 }
 
 impl Switch {
+    /// Reads the body of a record.
     #[inline]
-    fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
-        let what = "sFlow switch data";
-        Ok(Switch {
-            source_vlan: c.u32(what)?,
-            source_priority: c.u32(what)?,
-            destination_vlan: c.u32(what)?,
-            destination_priority: c.u32(what)?,
-        })
+    pub fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
+        let [source_vlan, source_priority, destination_vlan, destination_priority] =
+            numbers::<4, 16>(&c.array("sFlow switch data")?);
+        Ok(Switch { source_vlan, source_priority, destination_vlan, destination_priority })
     }
 }
 
@@ -294,8 +291,9 @@ pub struct Router {
 }
 
 impl Router {
+    /// Reads the body of a record.
     #[inline]
-    fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
+    pub fn read(c: &mut Cursor<'_>) -> Result<Self, Short> {
         let what = "sFlow router data";
         Ok(Router { next_hop: address(c)?, source_mask: c.u32(what)?, destination_mask: c.u32(what)? })
     }
@@ -321,7 +319,8 @@ pub struct Gateway<'a> {
 }
 
 impl<'a> Gateway<'a> {
-    fn read(c: &mut Cursor<'a>) -> Result<Self, Short> {
+    /// Reads the body of a record.
+    pub fn read(c: &mut Cursor<'a>) -> Result<Self, Short> {
         let what = "sFlow gateway data";
         Ok(Gateway {
             next_hop: address(c)?,
@@ -460,7 +459,8 @@ mod tests {
     #[test]
     fn raw_headers() {
         let bytes = words(&[1, 1518, 4, 8, 0x0102_0304, 0x0506_0708]);
-        let Record::Raw(raw) = read(1, &bytes) else { panic!("a raw header") };
+        let raw = RawHeader::read(&mut Cursor::new(&bytes)).expect("whole");
+        assert_eq!(read(1, &bytes), Record::Raw(raw));
         assert_eq!((raw.frame_length, raw.stripped, raw.link()), (1518, 4, Some(LinkType::ETHERNET)));
         assert_eq!(raw.bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
         let huge = Block { format: Format::RAW_HEADER, body: &words(&[1, 1518, 4, u32::MAX, 0]) };
@@ -490,7 +490,8 @@ mod tests {
         assert_eq!(read(1023, &ipv4), Record::Tunnel(Way::Egress, Outer::Ipv4(expected)));
         assert_eq!(read(1024, &ipv4), Record::Tunnel(Way::Ingress, Outer::Ipv4(expected)));
         let ipv6 = words(&[60, 17, 0x2001_0db8, 0, 0, 1, 0x2001_0db8, 0, 0, 2, 53, 5353, 0, 8]);
-        let Record::Ipv6(ip) = read(4, &ipv6) else { panic!("an IPv6 header") };
+        let ip = Ip::<16>::read(&mut Cursor::new(&ipv6)).expect("whole");
+        assert_eq!(read(4, &ipv6), Record::Ipv6(ip));
         assert_eq!((ip.source[15], ip.destination[15], ip.source_port, ip.tos), (1, 2, 53, 8));
         assert_eq!(read(1025, &ipv6), Record::Tunnel(Way::Egress, Outer::Ipv6(ip)));
         assert_eq!(read(1026, &ipv6), Record::Tunnel(Way::Ingress, Outer::Ipv6(ip)));
@@ -513,20 +514,22 @@ mod tests {
         let nat = Nat { source: Some(IpAddr::from([192, 0, 2, 1])), destination: Some(IpAddr::from([0; 16])) };
         assert_eq!(read(1007, &words(&[1, 0xc000_0201, 2, 0, 0, 0, 0])), Record::Nat(nat));
         let stack = words(&[2, 5, 6]);
-        let Record::VlanTags(tags) = read(1012, &stack) else { panic!("tags") };
+        let tags = Words::read(&mut Cursor::new(&stack), "tags").expect("whole");
+        assert_eq!(read(1012, &stack), Record::VlanTags(tags));
         assert_eq!(tags.iter().collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]
     fn gateways_and_their_paths() {
         let body = words(&[1, 0xc000_0209, 64500, 64501, 64502, 2, 2, 2, 100, 200, 1, 1, 300, 2, 7, 8, 90]);
-        let Record::Gateway(gateway) = read(1003, &body) else { panic!("a gateway") };
+        let gateway = Gateway::read(&mut Cursor::new(&body)).expect("whole");
+        assert_eq!(read(1003, &body), Record::Gateway(gateway));
         assert_eq!((gateway.source_as(), gateway.destination_as(), gateway.local_preference), (64501, 300, 90));
         let segments: Vec<_> = gateway.path.segments().map(|(kind, all)| (kind, all.iter().collect())).collect();
         assert_eq!(segments, [(2, vec![100, 200]), (1, vec![300])]);
         assert_eq!(gateway.communities.iter().collect::<Vec<_>>(), [7, 8]);
         let local = words(&[0, 64500, 0, 0, 0, 0, 0]);
-        let Record::Gateway(local) = read(1003, &local) else { panic!("a gateway") };
+        let local = Gateway::read(&mut Cursor::new(&local)).expect("whole");
         assert_eq!((local.source_as(), local.destination_as()), (64500, 64500));
         for huge in [&[0, 1, 2, 3, u32::MAX][..], &[0, 1, 2, 3, 1, 2, 0x4000_0001, 5, 6, 7]] {
             assert!(Record::read(Block { format: Format::GATEWAY, body: &words(huge) }).is_err());
@@ -536,14 +539,15 @@ mod tests {
     #[test]
     fn texts_and_labels() {
         let user = words(&[106, 3, 0x626f_6200, 106, 4, 0x6a61_6e65]);
-        let user = Record::read(Block { format: Format(1004), body: &user });
-        let Ok(Record::User(user)) = user else { panic!("a user") };
-        assert_eq!((user.source, user.destination), (&b"bob"[..], &b"jane"[..]));
+        let (bob, jane) = (&b"bob"[..], &b"jane"[..]);
+        let expected = User { source_charset: 106, source: bob, destination_charset: 106, destination: jane };
+        assert_eq!(Record::read(Block { format: Format(1004), body: &user }), Ok(Record::User(expected)));
         let url = words(&[1, 4, 0x2f61_6263, 1, 0x6800_0000]);
-        let Ok(Record::Url(url)) = Record::read(Block { format: Format(1005), body: &url }) else { panic!("a URL") };
-        assert_eq!((url.url, url.host, url.direction), (&b"/abc"[..], &b"h"[..], 1));
+        let expected = Url { direction: 1, url: b"/abc", host: b"h" };
+        assert_eq!(Record::read(Block { format: Format(1005), body: &url }), Ok(Record::Url(expected)));
         let labels = words(&[0, 1, 0x1000, 2, 1, 2]);
-        let Record::Mpls(mpls) = read(1006, &labels) else { panic!("labels") };
+        let mpls = Mpls::read(&mut Cursor::new(&labels)).expect("whole");
+        assert_eq!(read(1006, &labels), Record::Mpls(mpls));
         assert_eq!((mpls.input.last(), mpls.output.iter().count()), (Some(0x1000), 2));
         let other = Block { format: Format(0x0012_3001), body: &[1, 2, 3] };
         assert_eq!(Record::read(other), Ok(Record::Other(other)));

@@ -142,8 +142,8 @@ impl<'a> Blocks<'a> {
 
     #[inline]
     fn block(&mut self) -> Result<Block<'a>, Short> {
-        let format = Format(self.c.u32("sFlow format")?);
-        let length = self.c.u32("sFlow length")? as usize;
+        let [format, length] = numbers::<2, 8>(&self.c.array("sFlow format and length")?);
+        let (format, length) = (Format(format), length as usize);
         let body = self.c.take(length, "sFlow structure")?;
         // XDR pads what is not a multiple of four; only the last may lack it.
         let pad = (length.wrapping_neg() % 4).min(self.c.remaining());
@@ -177,12 +177,16 @@ pub struct Source {
 
 impl Source {
     #[inline]
+    fn compact(both: u32) -> Source {
+        Source { class: both >> 24, index: both & 0x00ff_ffff }
+    }
+
     fn read(c: &mut Cursor<'_>, expanded: bool) -> Result<Source, Short> {
         let first = c.u32("sFlow source")?;
         if expanded {
             return Ok(Source { class: first, index: c.u32("sFlow source index")? });
         }
-        Ok(Source { class: first >> 24, index: first & 0x00ff_ffff })
+        Ok(Source::compact(first))
     }
 }
 
@@ -200,12 +204,8 @@ impl Interface {
     pub const INTERNAL: u32 = 0x3fff_ffff;
 
     #[inline]
-    fn read(c: &mut Cursor<'_>, expanded: bool) -> Result<Interface, Short> {
-        let first = c.u32("sFlow interface")?;
-        if expanded {
-            return Ok(Interface { form: first, value: c.u32("sFlow interface value")? });
-        }
-        Ok(Interface { form: first >> 30, value: first & Interface::INTERNAL })
+    fn compact(both: u32) -> Interface {
+        Interface { form: both >> 30, value: both & Interface::INTERNAL }
     }
 
     /// The ifIndex of the one interface; 0 when it is not known, the device itself, none, or several.
@@ -251,15 +251,19 @@ impl<'a> FlowSample<'a> {
     #[inline]
     pub fn read(body: &'a [u8], expanded: bool) -> Result<Self, Short> {
         let mut c = Cursor::new(body);
-        let sequence = c.u32("sFlow sample sequence")?;
-        let source = Source::read(&mut c, expanded)?;
-        let rate = c.u32("sFlow sampling rate")?;
-        let pool = c.u32("sFlow sample pool")?;
-        let drops = c.u32("sFlow drops")?;
-        let input = Interface::read(&mut c, expanded)?;
-        let output = Interface::read(&mut c, expanded)?;
-        let count = c.u32("sFlow records")?;
-        Ok(FlowSample { sequence, source, rate, pool, drops, input, output, records: Blocks::new(c, count) })
+        let what = "sFlow flow sample";
+        if expanded {
+            let numbers = numbers::<11, 44>(&c.array(what)?);
+            let [sequence, class, index, rate, pool, drops, in_form, in_value, out_form, out_value, count] = numbers;
+            let input = Interface { form: in_form, value: in_value };
+            let output = Interface { form: out_form, value: out_value };
+            let (source, records) = (Source { class, index }, Blocks::new(c, count));
+            return Ok(FlowSample { sequence, source, rate, pool, drops, input, output, records });
+        }
+        let [sequence, source, rate, pool, drops, input, output, count] = numbers::<8, 32>(&c.array(what)?);
+        let (input, output) = (Interface::compact(input), Interface::compact(output));
+        let (source, records) = (Source::compact(source), Blocks::new(c, count));
+        Ok(FlowSample { sequence, source, rate, pool, drops, input, output, records })
     }
 }
 
@@ -317,6 +321,14 @@ impl<'a> CounterSample<'a> {
         let count = c.u32("sFlow records")?;
         Ok(CounterSample { sequence, source, records: Blocks::new(c, count) })
     }
+}
+
+/// `N` numbers at once: one check of bounds instead of many.
+#[inline(always)]
+fn numbers<const N: usize, const BYTES: usize>(bytes: &[u8; BYTES]) -> [u32; N] {
+    const { assert!(N * 4 == BYTES) };
+    let (words, _) = bytes.as_chunks::<4>();
+    core::array::from_fn(|i| words.get(i).map_or(0, |word| u32::from_be_bytes(*word)))
 }
 
 /// The 32-bit numbers of an array whose length was checked.

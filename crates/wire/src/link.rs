@@ -119,6 +119,7 @@ fn walk_any(link: LinkType, bytes: &[u8]) -> Result<Link, Error> {
         }
         LinkType::PPP | LinkType::PPP_HDLC => ppp(&mut c)?,
         LinkType::PPP_ETHER => PPPOE_SESSION,
+        LinkType::MPLS => MPLS,
         LinkType::C_HDLC => {
             c.skip(2, "Cisco HDLC header")?;
             c.u16("Cisco HDLC protocol")?
@@ -294,6 +295,7 @@ mod tests {
         assert_eq!(walk(LinkType::ETHERNET, &ethernet(&[0x08, 0x06])), Err(Error::NotIp(0x0806)));
         assert_eq!(walk(LinkType(105), &[0; 40]), Err(Error::LinkType(LinkType(105))));
         assert_eq!(walk(LinkType::PPP, &[0x0f, 0x00, 0x08, 0x00, 0x45]).map(|l| l.l3), Ok(4));
+        assert_eq!(walk(LinkType::MPLS, &[0, 1, 1, 0x40, 0x45]).map(|l| (l.l3, l.labels)), Ok((4, 1)));
         let e_tag = ethernet(&[0x89, 0x3f, 0, 0, 0, 0, 0, 0, 0x08, 0x00, 0x45]);
         assert_eq!(walk(LinkType::ETHERNET, &e_tag).map(|l| l.l3), Ok(22));
         let fabric_path = [&ethernet(&[0x89, 0x03, 0, 0])[..], &ethernet(&[0x08, 0x00, 0x45])].concat();

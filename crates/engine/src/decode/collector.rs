@@ -17,6 +17,7 @@ use flowsonde_wire::{Cursor, Nanos};
 use super::layout::Layout;
 use super::netflow5::{self, Fixed};
 use super::records::{About, Receive, Set, Version};
+use super::section;
 use super::session::Session;
 use super::sflow5;
 use super::templates::Layouts;
@@ -93,6 +94,7 @@ pub struct Collector {
     /// The fixed formats: v1, v5, v7.
     fixed: [Arc<Layout>; 3],
     sflow: sflow5::Decoder,
+    sections: section::Decoder,
     rejected: [u64; 2],
     /// What sessions did that are gone.
     gone: super::session::Counters,
@@ -112,6 +114,7 @@ impl Collector {
             config,
             sessions: HashMap::new(),
             sflow: sflow5::Decoder::new(&mut layouts),
+            sections: section::Decoder::new(&mut layouts),
             layouts,
             neighbours: HashMap::new(),
             fixed,
@@ -201,6 +204,7 @@ impl Collector {
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
         let mut walk = Walk {
             layouts: &mut self.layouts,
+            sections: &mut self.sections,
             config: &self.config,
             session,
             about,
@@ -226,9 +230,10 @@ impl Collector {
         let length = usize::from(header.length).clamp(ipfix::HEADER, message.bytes.len());
         let exact = length == usize::from(header.length) && length == message.bytes.len();
         let sets = Cursor::new(message.bytes.get(ipfix::HEADER..length).unwrap_or(&[]));
-        let before = session.counters.flows + session.counters.options;
+        let before = session.counters.records();
         let mut walk = Walk {
             layouts: &mut self.layouts,
+            sections: &mut self.sections,
             config: &self.config,
             session,
             about,
@@ -240,7 +245,7 @@ impl Collector {
         let (missing, unknown) = (core::mem::take(&mut walk.missing), walk.unknown);
         let session = walk.session;
         session.counters.malformed += u64::from(!whole || !exact);
-        let records = (session.counters.flows + session.counters.options - before) as u32;
+        let records = (session.counters.records() - before) as u32;
         session.sequence.arrived(header.sequence, records, None);
         if unknown || !missing.is_empty() || !whole {
             session.sequence.unknown();
@@ -258,7 +263,7 @@ impl Collector {
         if let Some(session) = self.sessions.get_mut(&own)
             && let Some(layout) = session.templates.find(id, about.arrival, timeout(&self.config, about))
         {
-            deliver(session, about, &layout, bytes, out);
+            deliver(session, &mut self.sections, about, &layout, bytes, out);
             return;
         }
         let mut found: Option<Arc<Layout>> = None;
@@ -275,7 +280,7 @@ impl Collector {
         match found.filter(|_| !several) {
             Some(layout) => {
                 session.counters.borrowed += 1;
-                deliver(session, about, &layout, bytes, out);
+                deliver(session, &mut self.sections, about, &layout, bytes, out);
             }
             None => session.counters.no_template += session.waiting.push(id, about, bytes),
         }
@@ -466,6 +471,7 @@ struct Missing<'a> {
 /// One message of NetFlow v9 or IPFIX being read.
 struct Walk<'a, 'b> {
     layouts: &'a mut Layouts,
+    sections: &'a mut section::Decoder,
     config: &'a Config,
     session: &'a mut Session,
     about: About,
@@ -556,7 +562,7 @@ impl<'b> Walk<'_, 'b> {
         }
         for set in self.session.waiting.take(id) {
             self.session.counters.replayed += 1;
-            deliver(self.session, &set.about, &layout, &set.bytes, self.out);
+            deliver(self.session, self.sections, &set.about, &layout, &set.bytes, self.out);
         }
     }
 
@@ -568,7 +574,7 @@ impl<'b> Walk<'_, 'b> {
             return;
         }
         match self.session.templates.find(id, self.about.arrival, timeout(self.config, &self.about)) {
-            Some(layout) => deliver(self.session, &self.about, &layout, bytes, self.out),
+            Some(layout) => deliver(self.session, self.sections, &self.about, &layout, bytes, self.out),
             None => self.missing.push(Missing { id, bytes }),
         }
     }
@@ -576,10 +582,21 @@ impl<'b> Walk<'_, 'b> {
 
 /// Hands the records of a set on.
 #[inline]
-fn deliver(session: &mut Session, about: &About, layout: &Arc<Layout>, bytes: &[u8], out: &mut dyn Receive) {
+fn deliver(
+    session: &mut Session,
+    sections: &mut section::Decoder,
+    about: &About,
+    layout: &Arc<Layout>,
+    bytes: &[u8],
+    out: &mut dyn Receive,
+) {
     session.counters.sets_decoded += 1;
     if layout.is_options() {
         super::options::learn(session, about, layout, bytes, out);
+        return;
+    }
+    if layout.sampled {
+        sections.read(session, about, layout, bytes, out);
         return;
     }
     let taken = out.flows(&Set { layout, bytes, about, samplers: &session.samplers });

@@ -74,6 +74,8 @@ pub struct Layout {
     pub parts: Box<[u16]>,
     /// How rates of sampling are told in a record.
     pub sampling: Sampler,
+    /// Its records hold the first bytes of sampled packets, and no addresses of their own.
+    pub sampled: bool,
 }
 
 /// How a record tells its own sampling.
@@ -138,8 +140,10 @@ impl Layout {
             shortest,
             parts: parts.into(),
             sampling: Sampler::default(),
+            sampled: false,
         };
         layout.sampling = Sampler::of(&layout);
+        layout.sampled = super::section::is_sampled(&layout);
         Ok(layout)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::Transport;
+use flowsonde_wire::export::sflow5::{self, counters};
 
 use super::layout::Layout;
 use super::sampling::Samplers;
@@ -107,6 +108,24 @@ pub trait Receive {
     fn options(&mut self, set: &Set<'_>) {
         let _ = set;
     }
+
+    /// Takes counters of an interface.
+    fn counters(&mut self, sample: &InterfaceCounters<'_>, about: &About) {
+        let _ = (sample, about);
+    }
+}
+
+/// Counters of an interface of the exporter, as an sFlow agent sends them.
+#[derive(Clone, Copy, Debug)]
+pub struct InterfaceCounters<'a> {
+    /// Samples of counters the source has made, this one included (`samplesGenerated`).
+    pub samples: u32,
+    /// Whose they are; nearly always class 0, the interface.
+    pub source: sflow5::Source,
+    /// Name of the interface, empty when it was not sent. Text of the agent's, of any encoding.
+    pub name: &'a [u8],
+    /// The counters: since the agent started, wrapping; all ones where it has none.
+    pub interface: counters::Interface,
 }
 
 /// What became of the records of a set.

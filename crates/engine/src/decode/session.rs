@@ -7,6 +7,7 @@ use flowsonde_wire::Nanos;
 use super::records::{About, Version};
 use super::sampling::Samplers;
 use super::sequence::Sequence;
+use super::sflow5::sources::Sources;
 use super::templates::Templates;
 
 /// One exporter's domain, engine or sub-agent.
@@ -22,6 +23,8 @@ pub struct Session {
     pub init: Option<Nanos>,
     /// What it expects next.
     pub sequence: Sequence,
+    /// What is expected next of each source of samples (sFlow).
+    pub sources: Sources,
     /// Data that came before its template.
     pub waiting: Waiting,
     /// What was done.
@@ -39,6 +42,7 @@ impl Session {
             samplers: Samplers::forced(forced),
             init: None,
             sequence: Sequence::default(),
+            sources: Sources::default(),
             waiting: Waiting::default(),
             counters: Counters::default(),
             skew: Skew::default(),
@@ -91,15 +95,28 @@ pub struct Counters {
     pub withdrawals: u64,
     /// Templates found under another port or domain of the same address.
     pub borrowed: u64,
-    /// Samples of packets (sFlow, NetFlow-Lite).
+    /// Samples of packets (sFlow, NetFlow-Lite): `samples = samples_other +` the flows made of them.
     pub samples: u64,
+    /// Samples of packets that are not IP, or of which too little is told.
+    pub samples_other: u64,
+    /// Samples of packets that never came, by the numbers of their sources.
+    pub samples_lost: u64,
     /// Samples the agent had to drop, as it tells.
     pub sample_drops: u64,
-    /// Samples, or parts of them, that could not be read.
+    /// Samples of which not all could be read.
     pub samples_malformed: u64,
+    /// Samples of formats that are not known.
+    pub samples_unknown: u64,
+    /// Samples of counters.
+    pub counter_samples: u64,
 }
 
 impl Counters {
+    /// Data records read, whatever became of them: what IPFIX counts by.
+    pub fn records(&self) -> u64 {
+        self.flows + self.options + self.samples_other
+    }
+
     /// Adds another session's.
     pub fn add(&mut self, other: &Counters) {
         let Counters {
@@ -118,8 +135,12 @@ impl Counters {
             withdrawals,
             borrowed,
             samples,
+            samples_other,
+            samples_lost,
             sample_drops,
             samples_malformed,
+            samples_unknown,
+            counter_samples,
         } = other;
         for (mine, other) in [
             (&mut self.messages, messages),
@@ -137,8 +158,12 @@ impl Counters {
             (&mut self.withdrawals, withdrawals),
             (&mut self.borrowed, borrowed),
             (&mut self.samples, samples),
+            (&mut self.samples_other, samples_other),
+            (&mut self.samples_lost, samples_lost),
             (&mut self.sample_drops, sample_drops),
             (&mut self.samples_malformed, samples_malformed),
+            (&mut self.samples_unknown, samples_unknown),
+            (&mut self.counter_samples, counter_samples),
         ] {
             *mine += other;
         }

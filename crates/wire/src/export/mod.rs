@@ -4,5 +4,6 @@ pub mod datagram;
 pub mod ipfix;
 pub mod netflow5;
 pub mod netflow9;
+pub mod sflow5;
 
 pub use datagram::{Datagram, Transport};

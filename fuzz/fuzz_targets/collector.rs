@@ -1,0 +1,74 @@
+//! Several messages of one exporter in a row, templates then data. Sets hold whole records and padding, and what came is
+//! decoded, given up or waits.
+#![no_main]
+
+use flowsonde_engine::decode::Collector;
+use flowsonde_engine::decode::collector::Config;
+use flowsonde_engine::decode::layout::Spans;
+use flowsonde_engine::decode::records::{Receive, Set, Taken, Version};
+use flowsonde_wire::Nanos;
+use flowsonde_wire::export::{Datagram, Transport};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Default)]
+struct Check {
+    records: u64,
+}
+
+impl Check {
+    fn walk(&mut self, set: &Set<'_>) -> Taken {
+        let (mut spans, mut rest, mut records) = (Spans::default(), set.bytes, 0);
+        while let Some((record, after)) = set.layout.split(rest, &mut spans) {
+            assert!(record.bytes().len() >= set.layout.shortest);
+            let values: usize = set.layout.fields.iter().map(|field| record.value(field, &spans).len()).sum();
+            assert!(values <= record.bytes().len());
+            assert!(set.samplers.rate(set.layout, &record, &spans) > 0);
+            (rest, records) = (after, records + 1);
+        }
+        if set.layout.is_fixed() {
+            assert_eq!(records as usize * set.layout.shortest + rest.len(), set.bytes.len());
+            assert!(rest.len() < set.layout.shortest);
+        }
+        if matches!(set.about.version, Version::V1 | Version::V5 | Version::V7 | Version::Sflow5 | Version::Lite) {
+            assert!(rest.is_empty(), "made by us, without padding");
+        }
+        Taken { records, rest: rest.len() }
+    }
+}
+
+impl Receive for Check {
+    fn flows(&mut self, set: &Set<'_>) -> Taken {
+        assert!(!set.layout.is_options());
+        let taken = self.walk(set);
+        self.records += u64::from(taken.records);
+        taken
+    }
+
+    fn options(&mut self, set: &Set<'_>) {
+        assert!(set.layout.is_options());
+        self.walk(set);
+    }
+}
+
+fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
+    let (session, messages) = input;
+    let transport = if session { Transport::Tcp } else { Transport::Udp };
+    let mut collector = Collector::new(Config::default());
+    let mut check = Check::default();
+    for (n, (port, bytes)) in messages.iter().enumerate() {
+        let time = Nanos::new(1_700_000_000 + n as u64, 0);
+        collector.tick(time);
+        // Two ports: one may lend the other its templates.
+        let from = ([192, 0, 2, 1], 2055 + u16::from(port & 1)).into();
+        let _ = collector.message(&Datagram { time, transport, from, to: 2055, bytes }, &mut check);
+    }
+    let mut flows = 0;
+    for session in collector.sessions() {
+        let counters = session.counters;
+        let waiting = session.waiting.len() as u64;
+        assert_eq!(counters.sets, counters.sets_decoded + counters.no_template + waiting);
+        assert!(counters.samples - counters.samples_other <= counters.flows);
+        flows += counters.flows;
+    }
+    assert_eq!(flows, check.records);
+});

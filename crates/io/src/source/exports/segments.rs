@@ -95,8 +95,8 @@ impl Segments {
         if self.streams.get(&key).is_some_and(|stream| ahead(seq, stream.next) > 0) {
             total += self.end(key, take, counters);
         }
-        if !self.streams.contains_key(&key) && !(Framer::plausible(segment.bytes) && self.begin(key, seq, segment.time))
-        {
+        let known = self.streams.contains_key(&key);
+        if !known && (!Framer::plausible(segment.bytes) || !self.begin(key, seq, segment.time)) {
             self.pass_over(counters);
             return total;
         }

@@ -271,7 +271,7 @@ impl Batch {
                 segment: length,
                 cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             };
-            control.each(header.msg_hdr.msg_controllen as usize, |level, kind, value| match (level, kind) {
+            control.each(header.msg_hdr.msg_controllen, |level, kind, value| match (level, kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => meta.time = timespec(value),
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     self.overflow = value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)).or(self.overflow);
@@ -341,7 +341,7 @@ pub(super) fn receive(
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
     let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
     let mut found = None;
-    control.each(header.msg_controllen as usize, |l, k, value| {
+    control.each(header.msg_controllen, |l, k, value| {
         if (l, k) == (level, kind) {
             found = value.first_chunk::<28>().copied();
         }

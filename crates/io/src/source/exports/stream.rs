@@ -269,8 +269,10 @@ impl Streams {
 
     /// Reads connections that are ready, those longest not read first.
     fn read(&mut self, take: &mut dyn Take) -> usize {
-        let mut total = 0;
-        let mut reads = 0;
+        if self.set.iter().skip(1).all(|poll| poll.revents == 0) {
+            return 0;
+        }
+        let (mut total, mut reads) = (0, 0);
         let mut kept = VecDeque::with_capacity(self.connections.len());
         let mut served = VecDeque::new();
         let set = core::mem::take(&mut self.set);

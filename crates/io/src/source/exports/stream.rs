@@ -1,5 +1,5 @@
 //! Streams of messages: IPFIX over TCP (RFC 7011, section 10.4), or TLS, which `tls.rs` adds; NetFlow v9 and v5 too, as
-//! some exporters send them so ([`super::framing`] tells how).
+//! some exporters send them so (`framing.rs` tells how).
 //!
 //! Every worker polls its own connections and the one listening socket, and takes a new connection only while no other
 //! worker has fewer. A connection is read once a turn, 128 KiB at most, so a loud exporter does not keep others waiting.

@@ -8,7 +8,7 @@
 //! hands over what came as one piece in one piece (UDP_GRO), which costs a fraction; but it then counts the loss of such
 //! a piece as one, so it is off unless asked for.
 //!
-//! Several workers have a socket each ([`super::lobby`] tells which exporter is whose). Elsewhere than on Linux there is
+//! Several workers have a socket each (`lobby.rs` tells which exporter is whose). Elsewhere than on Linux there is
 //! one worker and a call a datagram.
 
 use core::time::Duration;
@@ -28,7 +28,7 @@ pub struct Options {
     pub by_address: bool,
     /// Take several datagrams of one exporter as one piece. Losses are then told too small.
     pub coalesce: bool,
-    /// Most datagrams received in one call: 64, or less.
+    /// Most datagrams received in one call: 64, or less. More than 32 costs no less.
     pub batch: usize,
     /// Pause of a worker that has emptied its socket; shorter when the receive buffer is small.
     pub pause: Duration,
@@ -36,8 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let (batch, pause) = (super::BATCH, PAUSE);
-        Options { workers: 1, buffer: 32 << 20, by_address: false, coalesce: false, batch, pause }
+        Options { workers: 1, buffer: 32 << 20, by_address: false, coalesce: false, batch: 32, pause: PAUSE }
     }
 }
 

@@ -21,7 +21,7 @@ use flowsonde_wire::export::{Datagram, Transport};
 
 use super::arrival::{now, plain};
 use super::framing::{Framer, LONGEST, Next};
-use super::{BATCH, Counters, Error, Exports, NOTHING, Place, Poll, Take};
+use super::{Counters, Error, Exports, Place, Poll, Take};
 use crate::sink::dial::watch_peer;
 use crate::source::kernel::ready;
 
@@ -433,40 +433,15 @@ impl Connection {
         self.perhaps = false;
         self.heard = Instant::now();
         self.arrived = now();
-        let mut rest = buffer.get(..held + read).unwrap_or(&[]);
-        let mut batch = [NOTHING; BATCH];
-        let (mut filled, mut total) = (0, 0);
-        let broken = loop {
-            match self.framer.next(rest) {
-                Next::Message(length) => {
-                    let (bytes, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-                    if let Some(place) = batch.get_mut(filled) {
-                        *place = Datagram { time: self.arrived, transport, from: self.from, to, bytes };
-                    }
-                    filled += 1;
-                    total += 1;
-                    counters.bytes += bytes.len() as u64;
-                    if filled == BATCH {
-                        take.datagrams(&batch);
-                        filled = 0;
-                    }
-                    rest = next;
-                }
-                Next::Perhaps(_) => {
-                    self.perhaps = true;
-                    break false;
-                }
-                Next::More => break false,
-                Next::Broken => break true,
-            }
-        };
-        if filled > 0 {
-            take.datagrams(batch.get(..filled).unwrap_or(&batch));
-        }
-        counters.datagrams += total as u64;
-        if broken {
+        let like = Datagram { time: self.arrived, transport, from: self.from, to, bytes: &[] };
+        let before = counters.datagrams;
+        let bytes = buffer.get(..held + read).unwrap_or(&[]);
+        let (rest, end) = self.framer.hand_on(bytes, like, take, counters);
+        let total = (counters.datagrams - before) as usize;
+        if end == Next::Broken {
             return Err((total, Over::Broken(rest.len())));
         }
+        self.perhaps = matches!(end, Next::Perhaps(_));
         self.partial.extend_from_slice(rest);
         Ok(total)
     }

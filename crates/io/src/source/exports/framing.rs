@@ -8,7 +8,9 @@
 //! Anything else is not a message, and nothing behind it can be trusted: there is no mark to find the next one by.
 
 use flowsonde_wire::Cursor;
-use flowsonde_wire::export::{ipfix, netflow5, netflow9};
+use flowsonde_wire::export::{Datagram, ipfix, netflow5, netflow9};
+
+use super::{BATCH, Counters, NOTHING, Take};
 
 /// The longest message: what a length of 16 bits can tell.
 pub(super) const LONGEST: usize = 65_535;
@@ -41,6 +43,42 @@ impl Framer {
             self.walked = 0;
         }
         next
+    }
+
+    /// Hands on the messages at the start of `bytes`, each with the origin of `like`. Gives what is left, and what it is.
+    pub(super) fn hand_on<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        like: Datagram<'_>,
+        take: &mut dyn Take,
+        counters: &mut Counters,
+    ) -> (&'a [u8], Next) {
+        let mut rest = bytes;
+        let mut batch = [NOTHING; BATCH];
+        let mut filled = 0;
+        let end = loop {
+            match self.next(rest) {
+                Next::Message(length) => {
+                    let (bytes, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                    if let Some(place) = batch.get_mut(filled) {
+                        *place = Datagram { bytes, ..like };
+                    }
+                    filled += 1;
+                    counters.datagrams += 1;
+                    counters.bytes += bytes.len() as u64;
+                    if filled == BATCH {
+                        take.datagrams(&batch);
+                        filled = 0;
+                    }
+                    rest = next;
+                }
+                end => break end,
+            }
+        };
+        if filled > 0 {
+            take.datagrams(batch.get(..filled).unwrap_or(&batch));
+        }
+        (rest, end)
     }
 
     fn look(&mut self, bytes: &[u8]) -> Next {

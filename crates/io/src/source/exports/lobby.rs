@@ -99,12 +99,12 @@ impl Lobby {
                 return Ok(());
             }
             self.epoch.fetch_add(1, Ordering::AcqRel);
-            self.give(&mut desk, count)?;
+            self.give(&mut desk, count);
         }
         Ok(())
     }
 
-    fn give(&self, desk: &mut Desk, count: usize) -> io::Result<()> {
+    fn give(&self, desk: &mut Desk, count: usize) {
         let workers = self.inboxes.len();
         let Desk { batch, listed } = desk;
         let before = listed.len();
@@ -133,9 +133,9 @@ impl Lobby {
             }
         }
         if listed.len() > before {
-            socket::spread(self.socket(), &program(listed, workers, self.by_address))?;
+            // Where it is refused, for want of memory, they go on to come here and to be handed over.
+            let _best_effort = socket::spread(self.socket(), &program(listed, workers, self.by_address));
         }
-        Ok(())
     }
 
     /// Where the giving away is; to be compared with later.

@@ -120,7 +120,7 @@ impl Associations {
             if association.partial.len() + bytes.len() > LONGEST {
                 association.too_long = true;
                 association.partial.clear();
-            } else if !association.too_long && !(part.end && association.partial.is_empty()) {
+            } else if !association.too_long && (!part.end || !association.partial.is_empty()) {
                 association.partial.extend_from_slice(bytes);
             }
             if part.end {

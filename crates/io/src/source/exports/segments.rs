@@ -12,7 +12,7 @@ use flowsonde_wire::export::{Datagram, Transport};
 use flowsonde_wire::transport::tcp::{Header, flag};
 
 use super::framing::{Framer, Next};
-use super::{BATCH, Counters, NOTHING, Take};
+use super::{Counters, Take};
 
 /// Streams followed at once; no more are begun then.
 const MAX_STREAMS: usize = 1_024;
@@ -95,8 +95,8 @@ impl Segments {
         if self.streams.get(&key).is_some_and(|stream| ahead(seq, stream.next) > 0) {
             total += self.end(key, take, counters);
         }
-        if !self.streams.contains_key(&key) && !(Framer::plausible(segment.bytes) && self.begin(key, seq, segment.time))
-        {
+        let known = self.streams.contains_key(&key);
+        if !known && (!Framer::plausible(segment.bytes) || !self.begin(key, seq, segment.time)) {
             self.pass_over(counters);
             return total;
         }
@@ -171,45 +171,19 @@ impl Stream {
     ) -> (usize, bool) {
         let held = core::mem::take(&mut self.partial);
         let joined = if held.is_empty() { held } else { [&held[..], new].concat() };
-        let mut rest = if joined.is_empty() { new } else { &joined[..] };
+        let bytes = if joined.is_empty() { new } else { &joined[..] };
         let (time, from, to) = (segment.time, segment.from, segment.to.port());
-        let mut batch = [NOTHING; BATCH];
-        let (mut filled, mut total) = (0, 0);
-        self.perhaps = false;
-        let broken = loop {
-            match self.framer.next(rest) {
-                Next::Message(length) => {
-                    let (bytes, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-                    if let Some(place) = batch.get_mut(filled) {
-                        *place = Datagram { time, transport: Transport::Tcp, from, to, bytes };
-                    }
-                    filled += 1;
-                    total += 1;
-                    counters.bytes += bytes.len() as u64;
-                    if filled == BATCH {
-                        take.datagrams(&batch);
-                        filled = 0;
-                    }
-                    rest = next;
-                }
-                Next::Perhaps(_) => {
-                    self.perhaps = true;
-                    break false;
-                }
-                Next::More => break false,
-                Next::Broken => break true,
-            }
-        };
-        if filled > 0 {
-            take.datagrams(batch.get(..filled).unwrap_or(&batch));
-        }
+        let like = Datagram { time, transport: Transport::Tcp, from, to, bytes: &[] };
+        let before = counters.datagrams;
+        let (rest, end) = self.framer.hand_on(bytes, like, take, counters);
+        let total = (counters.datagrams - before) as usize;
         if total > 0 && !self.begun {
             self.begun = true;
             counters.sessions += 1;
         }
-        counters.datagrams += total as u64;
+        self.perhaps = matches!(end, Next::Perhaps(_));
         self.partial = rest.to_vec();
-        (total, broken)
+        (total, end == Next::Broken)
     }
 }
 

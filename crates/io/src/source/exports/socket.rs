@@ -153,7 +153,7 @@ impl Name {
 /// Room for the control messages that are asked for.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 128]);
+struct Control([u8; 96]);
 
 impl Control {
     /// Calls `each` with level, type and value of every control message in the first `length` bytes, cmsg(3):
@@ -236,7 +236,7 @@ impl Batch {
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, wait: bool) -> io::Result<usize> {
         // SAFETY: both are plain C structs of integers and pointers, for which zero is a value.
         let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
-        let mut controls = [Control([0; 128]); BATCH];
+        let mut controls = [Control([0; 96]); BATCH];
         let rooms = self.bytes.chunks_exact_mut(STRIDE).zip(&mut self.names);
         for ((header, vector), (control, (room, name))) in
             headers.iter_mut().zip(&mut vectors).zip(controls.iter_mut().zip(rooms))
@@ -271,7 +271,7 @@ impl Batch {
                 segment: length,
                 cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             };
-            control.each(header.msg_hdr.msg_controllen as usize, |level, kind, value| match (level, kind) {
+            control.each(header.msg_hdr.msg_controllen, |level, kind, value| match (level, kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => meta.time = timespec(value),
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     self.overflow = value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)).or(self.overflow);
@@ -327,7 +327,7 @@ pub(super) fn receive(
     into: &mut [u8],
     (level, kind): (libc::c_int, libc::c_int),
 ) -> io::Result<Part> {
-    let (mut name, mut control) = (Name::default(), Control([0; 128]));
+    let (mut name, mut control) = (Name::default(), Control([0; 96]));
     let mut vector = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
     let mut header: libc::msghdr = unsafe { zeroed() };
@@ -341,7 +341,7 @@ pub(super) fn receive(
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
     let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
     let mut found = None;
-    control.each(header.msg_controllen as usize, |l, k, value| {
+    control.each(header.msg_controllen, |l, k, value| {
         if (l, k) == (level, kind) {
             found = value.first_chunk::<28>().copied();
         }

@@ -1,5 +1,5 @@
 //! Streams of messages: IPFIX over TCP (RFC 7011, section 10.4), or TLS, which `tls.rs` adds; NetFlow v9 and v5 too, as
-//! some exporters send them so ([`super::framing`] tells how).
+//! some exporters send them so (`framing.rs` tells how).
 //!
 //! Every worker polls its own connections and the one listening socket, and takes a new connection only while no other
 //! worker has fewer. A connection is read once a turn, 128 KiB at most, so a loud exporter does not keep others waiting.
@@ -21,7 +21,7 @@ use flowsonde_wire::export::{Datagram, Transport};
 
 use super::arrival::{now, plain};
 use super::framing::{Framer, LONGEST, Next};
-use super::{BATCH, Counters, Error, Exports, NOTHING, Place, Poll, Take};
+use super::{Counters, Error, Exports, Place, Poll, Take};
 use crate::sink::dial::watch_peer;
 use crate::source::kernel::ready;
 
@@ -269,8 +269,10 @@ impl Streams {
 
     /// Reads connections that are ready, those longest not read first.
     fn read(&mut self, take: &mut dyn Take) -> usize {
-        let mut total = 0;
-        let mut reads = 0;
+        if self.set.iter().skip(1).all(|poll| poll.revents == 0) {
+            return 0;
+        }
+        let (mut total, mut reads) = (0, 0);
         let mut kept = VecDeque::with_capacity(self.connections.len());
         let mut served = VecDeque::new();
         let set = core::mem::take(&mut self.set);
@@ -431,40 +433,15 @@ impl Connection {
         self.perhaps = false;
         self.heard = Instant::now();
         self.arrived = now();
-        let mut rest = buffer.get(..held + read).unwrap_or(&[]);
-        let mut batch = [NOTHING; BATCH];
-        let (mut filled, mut total) = (0, 0);
-        let broken = loop {
-            match self.framer.next(rest) {
-                Next::Message(length) => {
-                    let (bytes, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-                    if let Some(place) = batch.get_mut(filled) {
-                        *place = Datagram { time: self.arrived, transport, from: self.from, to, bytes };
-                    }
-                    filled += 1;
-                    total += 1;
-                    counters.bytes += bytes.len() as u64;
-                    if filled == BATCH {
-                        take.datagrams(&batch);
-                        filled = 0;
-                    }
-                    rest = next;
-                }
-                Next::Perhaps(_) => {
-                    self.perhaps = true;
-                    break false;
-                }
-                Next::More => break false,
-                Next::Broken => break true,
-            }
-        };
-        if filled > 0 {
-            take.datagrams(batch.get(..filled).unwrap_or(&batch));
-        }
-        counters.datagrams += total as u64;
-        if broken {
+        let like = Datagram { time: self.arrived, transport, from: self.from, to, bytes: &[] };
+        let before = counters.datagrams;
+        let bytes = buffer.get(..held + read).unwrap_or(&[]);
+        let (rest, end) = self.framer.hand_on(bytes, like, take, counters);
+        let total = (counters.datagrams - before) as usize;
+        if end == Next::Broken {
             return Err((total, Over::Broken(rest.len())));
         }
+        self.perhaps = matches!(end, Next::Perhaps(_));
         self.partial.extend_from_slice(rest);
         Ok(total)
     }

@@ -1,4 +1,4 @@
-//! IPFIX over TLS (RFC 7011, section 11): what [`super::stream`] does, behind a handshake.
+//! IPFIX over TLS (RFC 7011, section 11): what `stream.rs` does, behind a handshake.
 //!
 //! With a client CA, exporters have to show a certificate it signed (mutual authentication, as section 11.1 wants it);
 //! without, anybody may send. TLS 1.2 and 1.3. No names are checked in an exporter's certificate.

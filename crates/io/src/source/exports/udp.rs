@@ -8,7 +8,7 @@
 //! hands over what came as one piece in one piece (UDP_GRO), which costs a fraction; but it then counts the loss of such
 //! a piece as one, so it is off unless asked for.
 //!
-//! Several workers have a socket each ([`super::lobby`] tells which exporter is whose). Elsewhere than on Linux there is
+//! Several workers have a socket each (`lobby.rs` tells which exporter is whose). Elsewhere than on Linux there is
 //! one worker and a call a datagram.
 
 use core::time::Duration;
@@ -28,7 +28,7 @@ pub struct Options {
     pub by_address: bool,
     /// Take several datagrams of one exporter as one piece. Losses are then told too small.
     pub coalesce: bool,
-    /// Most datagrams received in one call: 64, or less.
+    /// Most datagrams received in one call: 64, or less. More than 32 costs no less.
     pub batch: usize,
     /// Pause of a worker that has emptied its socket; shorter when the receive buffer is small.
     pub pause: Duration,
@@ -36,8 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let (batch, pause) = (super::BATCH, PAUSE);
-        Options { workers: 1, buffer: 32 << 20, by_address: false, coalesce: false, batch, pause }
+        Options { workers: 1, buffer: 32 << 20, by_address: false, coalesce: false, batch: 32, pause: PAUSE }
     }
 }
 
@@ -260,6 +259,12 @@ mod kernel {
             };
             self.emptied = count > 0 && count < self.enough;
             Ok(waited + hand_on(&self.batch, count, self.port, take, counters))
+        }
+
+        /// How often exporters were given away.
+        #[cfg(test)]
+        pub(super) fn epoch(&self) -> Option<u32> {
+            self.shared.as_ref().map(|shared| shared.lobby.epoch())
         }
 
         /// Adds what the kernel dropped since it was last asked.
@@ -581,17 +586,24 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn exporters_stay_with_one_worker_and_are_dealt_out_evenly() {
-        for address in [Some("127.0.0.1"), None] {
+        for (address, from) in [(Some("127.0.0.1"), "127.0.0.1"), (None, "127.0.0.1"), (None, "::1")] {
             let mut workers = Udp::open(&place(address), &Options { workers: 2, ..Options::default() }).unwrap();
             assert_eq!(workers.len(), 2);
-            let port = workers[0].port();
-            let exporters: Vec<_> = (0..6).map(|_| sender(port)).collect();
+            let to = SocketAddr::new(from.parse().unwrap(), workers[0].port());
+            let Ok(exporters) = (0..6).map(|_| UdpSocket::bind((from, 0))).collect::<io::Result<Vec<_>>>() else {
+                eprintln!("skipped: the part from {from}, which this host does not have");
+                continue;
+            };
             let mut kept = [Kept::default(), Kept::default()];
+            let mut given = None;
             for round in 0..20_u8 {
                 for exporter in &exporters {
-                    exporter.send(&[round]).unwrap();
+                    exporter.send_to(&[round], to).unwrap();
                 }
                 gather(&mut workers, &mut kept, exporters.len() * (usize::from(round) + 1));
+                // By the lobby in the first round, and not in the others.
+                let epoch = workers[0].socket.epoch().unwrap();
+                assert_eq!(*given.get_or_insert(epoch), epoch, "from {from}, round {round}");
             }
             for kept in &kept {
                 assert_eq!(kept.messages.len(), 3 * 20);

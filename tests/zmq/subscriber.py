@@ -218,9 +218,10 @@ def subscribe(options):
         secret = options.curve_secret
         if secret.startswith("@"):
             with open(secret[1:], encoding="ascii") as file:
-                secret = file.read()
-        socket.curve_secretkey = secret.encode("ascii")
-        socket.curve_publickey = zmq.curve_public(socket.curve_secretkey)
+                secret = file.read().strip()
+        secret = secret.encode("ascii")
+        socket.curve_secretkey = secret
+        socket.curve_publickey = zmq.curve_public(secret)
         socket.curve_server = True
     for topic in options.topics.split(","):
         socket.setsockopt(zmq.SUBSCRIBE, topic.encode("ascii"))

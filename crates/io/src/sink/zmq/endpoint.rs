@@ -288,11 +288,14 @@ impl Endpoint {
     }
 
     fn look_at_backlog(&mut self, now: Instant) {
+        let waiting = self.waiting().records;
         match self.backlog.seen {
-            Some((seen, _)) if now.duration_since(seen) < BACKLOG => {}
+            Some((seen, _)) if now.duration_since(seen) < BACKLOG => {
+                self.backlog.records = self.backlog.records.min(waiting);
+            }
             seen => {
                 let old = seen.map_or(0, |(_, lent)| lent);
-                self.backlog.records = if self.pool.returned().weight < old { self.waiting().records } else { 0 };
+                self.backlog.records = if self.pool.returned().weight < old { waiting } else { 0 };
                 self.backlog.seen = Some((now, self.lent.records));
             }
         }

@@ -48,7 +48,6 @@ struct Exporter {
 struct Line {
     records: u64,
     queue_full: u64,
-    pending: u64,
 }
 
 impl Account {
@@ -84,7 +83,6 @@ impl Account {
         self.lines.extend(desk.lines().map(|line| Line {
             records: line.records,
             queue_full: line.queue_full,
-            pending: line.pending(),
         }));
     }
 }

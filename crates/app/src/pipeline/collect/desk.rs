@@ -30,9 +30,6 @@ pub struct Line {
     pub queue_full: u64,
 }
 
-/// Bytes of finished messages that are handed on at once; fewer wait for the end of the batch of datagrams.
-const MUCH: usize = 1 << 16;
-
 impl Desk {
     /// A desk with a line for every output.
     pub fn new(options: &Options) -> Result<Desk, Stop> {
@@ -100,18 +97,6 @@ impl Desk {
         for line in &mut self.lines {
             line.transcoder.flush(&mut line.messages);
         }
-    }
-}
-
-impl Line {
-    /// Records in messages that are not finished, or not handed on.
-    pub fn pending(&self) -> u64 {
-        self.transcoder.pending() + self.messages.records()
-    }
-
-    /// Whether there is enough to be handed on.
-    pub fn is_full(&self) -> bool {
-        self.messages.bytes().len() >= MUCH
     }
 }
 

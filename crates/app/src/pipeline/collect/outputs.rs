@@ -103,6 +103,7 @@ impl Outputs {
                 header: Vec::new(),
                 gzip: false,
                 most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
+                every: None,
                 command: command.map(|c| Command { program: c.program.clone(), arguments: c.arguments.clone() }),
             };
             let sink = Rotate::open(directory, wanted).map_err(failed)?;

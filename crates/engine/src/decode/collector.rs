@@ -482,8 +482,9 @@ struct Walk<'a, 'b> {
 }
 
 impl<'b> Walk<'_, 'b> {
-    /// Reads every set; false when one cannot be. What follows a broken set cannot be found.
+    /// Reads every set; false when one cannot be. What follows a set of a wrong length cannot be found.
     fn sets(&mut self, mut c: Cursor<'b>, version: Version) -> bool {
+        let mut sound = true;
         // Less than a set's header is padding.
         while c.remaining() >= 4 {
             let (Ok(id), Ok(length)) = (c.u16("set id"), c.u16("set length")) else { return false };
@@ -501,14 +502,15 @@ impl<'b> Walk<'_, 'b> {
                     self.data(id, bytes);
                     true
                 }
-                // Set ids up to 255 are reserved (RFC 7011, section 3.3.2).
+                // Set ids up to 255 are reserved (RFC 7011, section 3.3.2): passed over, as the length is known.
                 _ => false,
             };
-            if !read || !whole {
+            sound &= read;
+            if !whole {
                 return false;
             }
         }
-        true
+        sound
     }
 
     fn templates(&mut self, bytes: &[u8], version: Version, options: bool) -> bool {
@@ -574,7 +576,13 @@ impl<'b> Walk<'_, 'b> {
             return;
         }
         match self.session.templates.find(id, self.about.arrival, timeout(self.config, &self.about)) {
-            Some(layout) => deliver(self.session, self.sections, &self.about, &layout, bytes, self.out),
+            Some(layout) => {
+                deliver(self.session, self.sections, &self.about, &layout, bytes, self.out);
+                if layout.is_options() && self.about.version == Version::Ipfix {
+                    // What it told of the exporter's start is good for what follows.
+                    self.about.init = self.session.init;
+                }
+            }
             None => self.missing.push(Missing { id, bytes }),
         }
     }

@@ -101,7 +101,7 @@ const NTOPNG: [&Element; 13] = [
     &table::EXPORTER_IPV4_ADDRESS,
 ];
 
-/// Every field but padding.
+/// Every field but padding, and who sent it.
 fn everything(layout: &Layout) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::with_capacity(layout.fields.len());
     for field in layout.fields.iter().filter(|field| !field.is(PADDING)) {
@@ -118,13 +118,22 @@ fn everything(layout: &Layout) -> Vec<Column> {
         };
         columns.push(Column { name, kind, take });
     }
+    let has = |ids: &[u16]| ids.iter().any(|&id| layout.find(id).is_some());
+    // Times before that of a message nobody sees any more tell nothing by themselves.
+    if has(&[158, 159]) && !has(&[21, 22]) {
+        columns.push(wanted(layout, &table::FIRST_SWITCHED));
+        columns.push(wanted(layout, &table::LAST_SWITCHED));
+    }
+    if layout.find(130).is_none() && layout.find(131).is_none() {
+        columns.push(wanted(layout, &table::EXPORTER_IPV4_ADDRESS));
+    }
     columns
 }
 
 /// 210 paddingOctets.
 const PADDING: u16 = 210;
 
-/// What a field is called and is. The reverse of bytes, packets and ToS has a name of nProbe's.
+/// What a field is called and is. The reverse of bytes and packets has a name of nProbe's.
 fn named(field: &Field) -> (Name, Kind) {
     let Some(element) = field.element else {
         return (Name::Number { pen: field.pen, id: field.id }, Kind::Octets(field.length));
@@ -135,7 +144,6 @@ fn named(field: &Field) -> (Name, Kind) {
     let reverse = match field.id {
         1 => Some(&table::OUT_BYTES),
         2 => Some(&table::OUT_PKTS),
-        5 => Some(&table::DST_TOS),
         _ => None,
     };
     let name = reverse.map_or(Name::Number { pen: REVERSE_PEN, id: field.id }, Name::Element);

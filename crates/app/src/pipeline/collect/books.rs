@@ -80,10 +80,7 @@ impl Account {
         }
         self.gone = *desk.collector.gone();
         self.lines.clear();
-        self.lines.extend(desk.lines().map(|line| Line {
-            records: line.records,
-            queue_full: line.queue_full,
-        }));
+        self.lines.extend(desk.lines().map(|line| Line { records: line.records, queue_full: line.queue_full }));
     }
 }
 

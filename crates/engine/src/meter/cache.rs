@@ -193,7 +193,7 @@ impl Meter {
         self.behind += frames.len();
         if self.behind > SET_BACK {
             self.flush(out);
-            (self.now, self.behind) = (newest, 0);
+            (self.now, self.handed_on, self.behind) = (newest, newest, 0);
         }
     }
 

@@ -695,6 +695,21 @@ fn time_set_back_does_not_chop_flows() {
     }
 }
 
+/// Ended flows are gathered for a second at most, also after the clock was set back.
+#[test]
+fn time_set_back_does_not_keep_ended_flows() {
+    let mut probe = Probe::new(timeouts(30, 300));
+    for time in (7200..7205).chain([0; 200]) {
+        probe.take(&datagram(at(time)));
+    }
+    let before = probe.records.len();
+    probe.take_all(&[up(at(10), SYN), down(at(10) + 1, RST)]);
+    for time in 11..60 {
+        probe.take(&datagram(at(time)));
+    }
+    assert_eq!(reasons(&probe.records[before..]), [Closed]);
+}
+
 #[test]
 fn the_last_moment_of_time_can_be_metered() {
     let records = meter(

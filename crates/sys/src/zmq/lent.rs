@@ -7,7 +7,7 @@
 use super::ffi::{self, Message};
 use super::{Error, Socket};
 use core::cell::Cell;
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,8 @@ pub struct Buffer {
     pub bytes: Vec<u8>,
     /// What it counts for in [`Returned`].
     pub weight: u32,
-    pool: Pool,
+    /// Where it goes back to. None on the shelf, which would else keep itself alive.
+    pool: Option<Pool>,
 }
 
 /// What came back to a [`Pool`] so far.
@@ -57,7 +58,9 @@ impl Pool {
     /// An empty buffer.
     pub fn take(&self) -> Box<Buffer> {
         let idle = self.0.idle.lock().unwrap_or_else(|error| error.into_inner()).pop();
-        idle.unwrap_or_else(|| Box::new(Buffer { bytes: Vec::new(), weight: 0, pool: self.clone() }))
+        let mut buffer = idle.unwrap_or_else(|| Box::new(Buffer { bytes: Vec::new(), weight: 0, pool: None }));
+        buffer.pool = Some(self.clone());
+        buffer
     }
 
     /// What came back so far.
@@ -69,6 +72,8 @@ impl Pool {
     /// Keeps a buffer that was not sent, for the next.
     pub fn keep(&self, mut buffer: Box<Buffer>) {
         buffer.bytes.clear();
+        buffer.weight = 0;
+        buffer.pool = None;
         if buffer.bytes.capacity() <= LARGE {
             let mut idle = self.0.idle.lock().unwrap_or_else(|error| error.into_inner());
             if idle.len() < KEPT {
@@ -99,20 +104,18 @@ impl Socket {
         }
         REFUSED.set(false);
         // SAFETY: an initialised message, which belongs to libzmq once this succeeds, and a socket that is open.
-        match ffi::check(unsafe { ffi::zmq_msg_send(&mut message, self.raw(), ffi::DONTWAIT as c_int) }) {
+        match ffi::check(unsafe { ffi::zmq_msg_send(&mut message, self.raw(), ffi::DONTWAIT) }) {
             Ok(_) => Ok(!REFUSED.get()),
             Err(error) => {
                 // The message is still ours, but to take the buffer out of it again there is no call: closing it would
-                // put the buffer back into the pool. So the bytes are taken out first, and an empty one goes back.
+                // put the buffer back into the pool. So what is in it is taken out first, and an empty box goes.
                 // SAFETY: nobody else has the buffer: sending it failed, and with it the only way out of this thread.
                 let (bytes, weight, pool) = unsafe {
                     let buffer = &mut *hint;
-                    let weight = core::mem::take(&mut buffer.weight);
-                    (core::mem::take(&mut buffer.bytes), weight, buffer.pool.clone())
+                    (core::mem::take(&mut buffer.bytes), buffer.weight, buffer.pool.take())
                 };
                 // SAFETY: an initialised message that was not sent. What it points to is not looked at.
                 unsafe { ffi::zmq_msg_close(&mut message) };
-                pool.0.buffers.fetch_sub(1, Ordering::AcqRel);
                 Err((error, Box::new(Buffer { bytes, weight, pool })))
             }
         }
@@ -124,8 +127,8 @@ unsafe extern "C" fn give_back(_bytes: *mut c_void, hint: *mut c_void) {
     // SAFETY: `hint` is the box of `Socket::lend`, and this its only end.
     let mut buffer = unsafe { Box::from_raw(hint.cast::<Buffer>()) };
     REFUSED.set(true);
-    let pool = buffer.pool.clone();
-    let weight = u64::from(core::mem::take(&mut buffer.weight));
+    let Some(pool) = buffer.pool.take() else { return };
+    let weight = u64::from(buffer.weight);
     pool.keep(buffer);
     pool.0.weight.fetch_add(weight, Ordering::AcqRel);
     pool.0.buffers.fetch_add(1, Ordering::AcqRel);

@@ -114,9 +114,7 @@ fn monitor_tells_of_connections() {
     let mut subscriber = Some(subscriber);
     let mut seen = Vec::new();
     for _ in 0..10_000 {
-        while let Some(event) = monitor.next() {
-            seen.push(event);
-        }
+        seen.extend(monitor.by_ref());
         if seen.contains(&Event::HandshakeSucceeded) {
             subscriber = None;
         }

@@ -37,10 +37,11 @@ impl Target {
     /// Opens it for as many addresses as there are exporters, or as the system allows; tells how many.
     pub fn open(options: &Options) -> Result<(Target, u32), Stop> {
         let to = addresses(&options.target, options.allow_remote)?;
+        let Some(first) = to.first().copied() else { return Err(Stop::Failed(unknown(&options.target))) };
         let wanted = options.plan.exporters;
         let (way, addresses) = match (&options.pcap, options.target.transport) {
             (Some(path), _) => {
-                let capture = Capture::create(path, to[0]).map_err(|error| {
+                let capture = Capture::create(path, first).map_err(|error| {
                     Stop::Failed(format!("--pcap={}: {error}; give a file that can be written", path.display()))
                 })?;
                 (Way::Capture(capture), wanted)
@@ -155,10 +156,11 @@ pub fn addresses(target: &Collector, allow_remote: bool) -> Result<Vec<SocketAdd
             remote.ip()
         )));
     }
-    if found.is_empty() {
-        return Err(Stop::Failed(format!("--target={target}: has no address; check the name, or give an address")));
-    }
-    Ok(found)
+    if found.is_empty() { Err(Stop::Failed(unknown(target))) } else { Ok(found) }
+}
+
+fn unknown(target: &Collector) -> String {
+    format!("--target={target}: has no address; check the name, or give an address")
 }
 
 #[cfg(test)]

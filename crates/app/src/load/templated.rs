@@ -272,7 +272,7 @@ mod tests {
         let mut sets = Vec::new();
         while !c.is_empty() {
             let (id, length) = (c.u16("id").unwrap(), c.u16("length").unwrap());
-            assert!(length % 4 == 0 && length > 4, "set {id} of {length} bytes");
+            assert!(length.is_multiple_of(4) && length > 4, "set {id} of {length} bytes");
             sets.push((id, c.take(usize::from(length) - 4, "set").unwrap()));
         }
         sets
@@ -287,7 +287,7 @@ mod tests {
             assert_eq!(header.sequence as usize, number);
             let found = sets(message, netflow9::HEADER);
             let ids: Vec<u16> = found.iter().map(|set| set.0).collect();
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 assert_eq!(ids, [0, 1, OPTIONS_ID, FIRST_ID]);
                 assert_eq!(u32::from(header.count), records + 3);
             } else {
@@ -306,7 +306,7 @@ mod tests {
         for (number, (message, records)) in out.iter().enumerate() {
             let header = ipfix::Header::read(&mut Cursor::new(message)).unwrap();
             assert_eq!((header.sequence, usize::from(header.length)), (expected, message.len()));
-            let options = u32::from(number % 2 == 0);
+            let options = u32::from(number.is_multiple_of(2));
             assert_eq!(sets(message, ipfix::HEADER).iter().filter(|set| set.0 == OPTIONS_ID).count(), options as usize);
             expected += records + options;
         }

@@ -17,6 +17,8 @@ use crate::stop::Stop;
 
 /// Files kept for everything that is no exporter's socket.
 const OTHER_FILES: u64 = 32;
+/// Most things the user is told.
+const NOTICES: usize = 20;
 
 /// An open target.
 pub struct Target {
@@ -25,6 +27,8 @@ pub struct Target {
     pub sent: (u64, u64, u64),
     /// Flows lost on the way out, by reason.
     pub lost: Vec<(&'static str, u64)>,
+    /// What the user was told.
+    said: Vec<String>,
 }
 
 enum Way {
@@ -64,7 +68,7 @@ impl Target {
                 (Way::Tcp((0..number).map(connect).collect::<Result<_, _>>()?), number)
             }
         };
-        Ok((Target { way, sent: (0, 0, 0), lost: Vec::new() }, addresses))
+        Ok((Target { way, sent: (0, 0, 0), lost: Vec::new(), said: Vec::new() }, addresses))
     }
 
     /// Sends datagrams of address `number`.
@@ -74,7 +78,11 @@ impl Target {
                 let Some(socket) = sockets.get_mut(number) else { return Ok(()) };
                 socket.send(messages);
                 for notice in socket.notices() {
-                    console::line(&format!("flowload: {notice}"));
+                    // Each socket tells its own; all of one trouble say the same.
+                    if self.said.len() < NOTICES && !self.said.contains(&notice) {
+                        console::line(&format!("flowload: {notice}"));
+                        self.said.push(notice);
+                    }
                 }
             }
             Way::Tcp(streams) => {

@@ -104,7 +104,7 @@ impl Flow {
             input: 1 + bits(3, 2),
             output: 5 + bits(5, 2),
             packets,
-            octets: packets * (60 + (bits(7, 11) * 45 >> 6)),
+            octets: packets * (60 + ((bits(7, 11) * 45) >> 6)),
             lasted_ms: (packets - 1) * bits(18, 10),
             ended_ms: bits(28, 10),
             // Below 62,464: 4,096 steps of 15.

@@ -401,7 +401,7 @@ fn text(length: u16, what: What, flow: &Flow, out: &mut Vec<u8>) {
         Interface => pick(&["GigabitEthernet0/0", "eth0", "xe-0/0/1"]).as_bytes(),
         _ => {
             host.extend_from_slice(format!("host-{:06x}.example.com", flow.key).as_bytes());
-            while draw % LONG_NAMES == 0 && host.len() < 300 {
+            while draw.is_multiple_of(LONG_NAMES) && host.len() < 300 {
                 host.insert(0, b'x');
             }
             &host

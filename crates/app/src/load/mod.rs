@@ -36,7 +36,7 @@ pub use report::Report;
 use crate::stop::Stop;
 use pace::Unit;
 use replay::Replay;
-use sender::Sender;
+use sender::{Done, Sender};
 use stream::Generator;
 use target::Target;
 
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<Report, Stop> {
         skipped = replay.skipped;
     }
     let time = sender.elapsed();
-    let (target, left_out, dropped) = sender.finish()?;
+    let Done { target, left_out, dropped } = sender.finish()?;
     let (datagrams, flows, bytes) = target.sent;
     Ok(Report {
         datagrams,

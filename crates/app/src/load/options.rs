@@ -95,6 +95,8 @@ impl Default for Options {
 
 /// How long it sends unless told otherwise.
 const TIME: Duration = Duration::from_secs(10);
+/// Most exporters whose receiver is watched: a look costs as much as there are sockets, and more.
+const WATCHED: u32 = 1024;
 /// Sources of a capture that get an address each, unless told otherwise.
 const REPLAYED: u32 = 256;
 
@@ -520,6 +522,13 @@ impl Options {
             }
         }
         self.plan.exporters = self.exporters.unwrap_or(if replays { REPLAYED } else { 1 });
+        if let Some(bytes) = self.backlog.filter(|_| self.plan.exporters > WATCHED) {
+            return wrong(format!(
+                "--backlog={bytes}: the kernel's table of sockets is too long to be looked at with {} exporters; give \
+                 at most {WATCHED}, or --rate",
+                self.plan.exporters
+            ));
+        }
         if self.time.is_none() && self.count.is_none() && !replays {
             self.time = Some(TIME);
         }
@@ -641,6 +650,7 @@ mod tests {
             (&["--replay=x", "--count=1"], "--count: flows of replayed"),
             (&["--replay=x", "--rate=1"], "--rate: flows of replayed"),
             (&["tcp://127.0.0.1"], "--target=tcp://127.0.0.1:2055: only IPFIX is sent over a connection; give"),
+            (&["--backlog=1", "--exporters=1025"], "--backlog=1: the kernel's table of sockets is too long"),
             (&["tcp://127.0.0.1", "--format=ipfix", "--gap=9"], "--gap, --shuffle: a connection"),
         ] {
             let stop = Options::read(words.iter().copied()).unwrap_err();

@@ -21,13 +21,13 @@ use crate::stop::Stop;
 /// The largest payload UDP carries over IPv4.
 const MOST: u64 = 65_507;
 
-/// Who sent a datagram of a capture: its IP addresses' bytes and its port.
-type From = ([u8; 16], u16);
+/// Who sent a datagram of a capture: the bytes of the IP address, filled up with zeros, and the port.
+type Origin = ([u8; 16], u16);
 
 /// Files being sent.
 pub struct Replay {
     addresses: usize,
-    known: HashMap<From, usize>,
+    known: HashMap<Origin, usize>,
     /// UDP packets that could not be sent: fragments, payloads cut off.
     pub skipped: u64,
 }
@@ -80,7 +80,7 @@ impl Replay {
                         self.skipped += 1;
                         continue;
                     };
-                    let number = self.number(from(&packet));
+                    let number = self.number(origin(&packet));
                     if bursts.last().is_none_or(|burst| burst.0 != number) {
                         bursts.push((number, Messages::default()));
                     }
@@ -107,22 +107,22 @@ impl Replay {
     }
 
     /// The address of a source: the next free one; when all are taken, one that stays the same.
-    fn number(&mut self, from: From) -> usize {
-        if let Some(number) = self.known.get(&from) {
+    fn number(&mut self, origin: Origin) -> usize {
+        if let Some(number) = self.known.get(&origin) {
             return *number;
         }
         if self.known.len() < self.addresses {
             let number = self.known.len();
-            self.known.insert(from, number);
+            self.known.insert(origin, number);
             return number;
         }
         let mut hasher = DefaultHasher::new();
-        from.hash(&mut hasher);
+        origin.hash(&mut hasher);
         (hasher.finish() % self.addresses as u64) as usize
     }
 }
 
-fn from(packet: &Packet<'_>) -> From {
+fn origin(packet: &Packet<'_>) -> Origin {
     let network = packet.network();
     let mut address = [0; 16];
     let bytes = if packet.version() == 4 { network.get(12..16) } else { network.get(8..24) };

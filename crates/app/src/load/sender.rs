@@ -41,6 +41,16 @@ pub struct Sender {
     stop: Arc<AtomicBool>,
 }
 
+/// What was done.
+pub struct Done {
+    /// The target, with what was sent.
+    pub target: Target,
+    /// Datagrams, and flows in them, left out on purpose.
+    pub left_out: (u64, u64),
+    /// Datagrams the receiver's socket dropped meanwhile, where it can be seen.
+    pub dropped: Option<u64>,
+}
+
 /// Looks at what waits at the receiver's.
 struct Backlog {
     most: u64,
@@ -190,13 +200,13 @@ impl Sender {
         Ok(true)
     }
 
-    /// Ends; gives what was sent, what was left out, and what the receiver's socket dropped meanwhile.
-    pub fn finish(mut self) -> Result<(Target, (u64, u64), Option<u64>), Stop> {
+    /// Ends, and tells what was done.
+    pub fn finish(mut self) -> Result<Done, Stop> {
         self.target.finish()?;
         let dropped = self.drops_before.zip(self.port).map(|(before, port)| {
             let found = Receiver::look(port);
             found.drops.saturating_sub(before)
         });
-        Ok((self.target, self.disorder.left_out, dropped))
+        Ok(Done { target: self.target, left_out: self.disorder.left_out, dropped })
     }
 }

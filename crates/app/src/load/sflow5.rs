@@ -185,7 +185,7 @@ mod tests {
     fn parts<'a>(c: &mut Cursor<'a>, count: u32) -> Vec<(u32, Cursor<'a>)> {
         let part = |c: &mut Cursor<'a>| {
             let (format, length) = (c.u32("format").unwrap(), c.u32("length").unwrap());
-            assert!(length % 4 == 0);
+            assert!(length.is_multiple_of(4));
             (format, Cursor::new(c.take(length as usize, "part").unwrap()))
         };
         (0..count).map(|_| part(c)).collect()

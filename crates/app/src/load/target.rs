@@ -17,6 +17,8 @@ use crate::stop::Stop;
 
 /// Files kept for everything that is no exporter's socket.
 const OTHER_FILES: u64 = 32;
+/// Most things the user is told.
+const NOTICES: usize = 20;
 
 /// An open target.
 pub struct Target {
@@ -25,6 +27,8 @@ pub struct Target {
     pub sent: (u64, u64, u64),
     /// Flows lost on the way out, by reason.
     pub lost: Vec<(&'static str, u64)>,
+    /// What the user was told.
+    said: Vec<String>,
 }
 
 enum Way {
@@ -37,10 +41,11 @@ impl Target {
     /// Opens it for as many addresses as there are exporters, or as the system allows; tells how many.
     pub fn open(options: &Options) -> Result<(Target, u32), Stop> {
         let to = addresses(&options.target, options.allow_remote)?;
+        let Some(first) = to.first().copied() else { return Err(Stop::Failed(unknown(&options.target))) };
         let wanted = options.plan.exporters;
         let (way, addresses) = match (&options.pcap, options.target.transport) {
             (Some(path), _) => {
-                let capture = Capture::create(path, to[0]).map_err(|error| {
+                let capture = Capture::create(path, first).map_err(|error| {
                     Stop::Failed(format!("--pcap={}: {error}; give a file that can be written", path.display()))
                 })?;
                 (Way::Capture(capture), wanted)
@@ -63,7 +68,7 @@ impl Target {
                 (Way::Tcp((0..number).map(connect).collect::<Result<_, _>>()?), number)
             }
         };
-        Ok((Target { way, sent: (0, 0, 0), lost: Vec::new() }, addresses))
+        Ok((Target { way, sent: (0, 0, 0), lost: Vec::new(), said: Vec::new() }, addresses))
     }
 
     /// Sends datagrams of address `number`.
@@ -73,7 +78,11 @@ impl Target {
                 let Some(socket) = sockets.get_mut(number) else { return Ok(()) };
                 socket.send(messages);
                 for notice in socket.notices() {
-                    console::line(&format!("flowload: {notice}"));
+                    // Each socket tells its own; all of one trouble say the same.
+                    if self.said.len() < NOTICES && !self.said.contains(&notice) {
+                        console::line(&format!("flowload: {notice}"));
+                        self.said.push(notice);
+                    }
                 }
             }
             Way::Tcp(streams) => {
@@ -155,10 +164,11 @@ pub fn addresses(target: &Collector, allow_remote: bool) -> Result<Vec<SocketAdd
             remote.ip()
         )));
     }
-    if found.is_empty() {
-        return Err(Stop::Failed(format!("--target={target}: has no address; check the name, or give an address")));
-    }
-    Ok(found)
+    if found.is_empty() { Err(Stop::Failed(unknown(target))) } else { Ok(found) }
+}
+
+fn unknown(target: &Collector) -> String {
+    format!("--target={target}: has no address; check the name, or give an address")
 }
 
 #[cfg(test)]

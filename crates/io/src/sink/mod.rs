@@ -120,6 +120,9 @@ pub const LOSSES: &[(&str, &str)] = &[
     ("flow_lock", "the file of `-C` was there"),
     ("write_error", "the disk was full, or the file could not be written to for another reason, which is told"),
     ("broken_pipe", "the reader of the pipe had gone"),
+    ("no_subscriber", "nobody subscribed (ZeroMQ)"),
+    ("disconnected", "waited for a subscriber that went away (ZeroMQ)"),
+    ("empty", "a message without content, which ZeroMQ receivers refuse"),
     ("closed", "not taken by the collector, or the reader of the pipe, when the program ended"),
 ];
 

@@ -144,20 +144,23 @@ mod tests {
     #[test]
     fn equal_templates_share_a_layout_and_dead_ones_go() {
         let mut layouts = Layouts::default();
-        let first = layouts.of(&FIELDS, 0).unwrap().unwrap();
-        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).unwrap().unwrap()));
-        assert_ne!(layouts.of(&FIELDS, 1).unwrap().unwrap().number, first.number);
+        let first = layouts.of(&FIELDS, 0).expect("sound").expect("room");
+        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound").expect("room")));
+        assert_ne!(layouts.of(&FIELDS, 1).expect("sound").expect("room").number, first.number);
         for id in 0..5000 {
-            layouts.of(&[Specifier { pen: 9, id, length: 4 }], 0).unwrap().unwrap();
+            layouts.of(&[Specifier { pen: 9, id, length: 4 }], 0).expect("sound").expect("room");
         }
         assert!(layouts.len() <= 2048, "{}", layouts.len());
-        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).unwrap().unwrap()));
+        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound").expect("room")));
     }
 
     #[test]
     fn a_template_takes_the_place_of_the_one_before_and_grows_old() {
         let mut layouts = Layouts::default();
-        let (one, other) = (layouts.of(&FIELDS, 0).unwrap().unwrap(), layouts.of(&FIELDS[..1], 0).unwrap().unwrap());
+        let (one, other) = (
+            layouts.of(&FIELDS, 0).expect("sound").expect("room"),
+            layouts.of(&FIELDS[..1], 0).expect("sound").expect("room"),
+        );
         let mut templates = Templates::default();
         assert!(templates.insert(256, one, Nanos(10)));
         assert!(templates.insert(256, Arc::clone(&other), Nanos(20)));
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn ids_are_bounded() {
         let mut layouts = Layouts::default();
-        let layout = layouts.of(&FIELDS, 0).unwrap().unwrap();
+        let layout = layouts.of(&FIELDS, 0).expect("sound").expect("room");
         let mut templates = Templates::default();
         let taken = (256..=u16::MAX).filter(|&id| templates.insert(id, Arc::clone(&layout), Nanos(0))).count();
         assert_eq!(taken, MAX_TEMPLATES);

@@ -379,11 +379,10 @@ impl<K> Default for Programs<K> {
 impl<K> Programs<K> {
     /// The program of a layout; compiled by `make` when there is none.
     pub fn of(&mut self, layout: &std::sync::Arc<Layout>, make: impl FnOnce(&Layout) -> Program<K>) -> &Program<K> {
-        if self.last != layout.number && !self.by_number.contains_key(&layout.number) {
-            if self.by_number.len() >= self.sweep {
-                self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);
-                self.sweep = (2 * self.by_number.len()).max(256);
-            }
+        let new = self.last != layout.number && !self.by_number.contains_key(&layout.number);
+        if new && self.by_number.len() >= self.sweep {
+            self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);
+            self.sweep = (2 * self.by_number.len()).max(256);
         }
         self.last = layout.number;
         let entry =

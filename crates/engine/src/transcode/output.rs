@@ -395,7 +395,7 @@ mod tests {
 
     fn run(transcoder: &mut dyn Transcode, count: usize) -> Messages {
         let specifiers = FIELDS.map(|(pen, id, length)| Specifier { pen, id, length });
-        let layout = Layouts::default().of(&specifiers, 0).unwrap().unwrap();
+        let layout = Layouts::default().of(&specifiers, 0).expect("sound").expect("room");
         let mut bytes = record().repeat(count);
         bytes.extend([0, 0]);
         let mut samplers = Samplers::default();
@@ -422,7 +422,7 @@ mod tests {
             "%IPV4_SRC_ADDR %IPV6_SRC_ADDR %FLOW_START_MILLISECONDS %IP_PROTOCOL_VERSION %EXPORTER_IPV4_ADDRESS %OUT_BYTES %OUT_PKTS %SRC_AS %APPL_LATENCY_MS %DNS_QUERY %SAMPLING_INTERVAL",
             flowsonde_elements::Mode::Probe,
         )
-        .unwrap();
+        .expect("there");
         let out = run(&mut Lines::new(Plan::Template(template), Home { address: [127, 0, 0, 1] }), 1);
         assert_eq!(
             String::from_utf8_lossy(out.bytes()),
@@ -462,7 +462,7 @@ mod tests {
     fn tlv_for_ntopng_reads_back() {
         let out =
             run(&mut TlvBatches::new(Plan::Ntopng, Home { address: [127, 0, 0, 1] }, false, Batching::default()), 1);
-        let (message, _) = out.iter().next().unwrap();
+        let (message, _) = out.iter().next().expect("there");
         let begin =
             [&[1, 1, 0x2b, 8, 0, 8][..], b"10.0.0.1", &[0x2b, 12, 0, 8], b"10.0.0.2", &[0x23, 7, 0xc3, 0x50]].concat();
         assert!(message.starts_with(&begin), "{message:02x?}");

@@ -70,6 +70,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	@.ci/install $(CONFORMANCE_NEEDS)
 	$(PYTHON) tests/conformance/run.py
 	$(PYTHON) tests/conformance/export.py
+	$(PYTHON) tests/conformance/collect.py
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full

@@ -126,6 +126,7 @@ fn everything(layout: &Layout) -> Vec<Column> {
     }
     if layout.find(130).is_none() && layout.find(131).is_none() {
         columns.push(wanted(layout, &table::EXPORTER_IPV4_ADDRESS));
+        columns.push(wanted(layout, &table::EXPORTER_IPV6_ADDRESS));
     }
     columns
 }

@@ -97,6 +97,11 @@ class Running:
         if self.pid:
             os.kill(self.pid, number)
 
+    def kill(self):
+        """Ends it and what it started, at once."""
+        if self.pid:
+            os.killpg(self.pid, signal.SIGKILL)
+
     def result(self):
         answer = json.loads(self.text.readline() or b'{"code":-1,"cpu":0,"peak":0,"wall":0,"said":""}')
         self.text.close()

@@ -261,7 +261,7 @@ pub const SPEC: Group = Group {
             short: Some('S'),
             long: "sample-rate",
             value: Value::One("PACKET[:COLLECT[:EXPORT]]"),
-            default: "1:1:1",
+            default: "1",
             help: "Sampling rates of packets, collected flows and exported flows",
             doc: "With a packet rate of 100, one packet in a hundred is looked at and counted a hundred times. `@100` \
                   looks at all packets and counts each a hundred times, for a switch that sampled before. With an \

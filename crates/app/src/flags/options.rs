@@ -196,7 +196,11 @@ mod tests {
     fn options_that_do_not_go_together_are_refused() {
         for (words, error) in [
             (&[][..], "--interface: nothing to read"),
-            (&["-i", "none"], "--interface=none: this version"),
+            (&["-i", "none"], "--interface=none: nothing to read"),
+            (&["-i-", "--zmq=tcp://*:5556"], "--zmq: this version"),
+            (&["-3any", "--json=-"], "--collector-port=any: is for captures"),
+            (&["-32055"], "--collector-port: nowhere"),
+            (&["-32055", "--csv=-"], "--csv: this version"),
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),

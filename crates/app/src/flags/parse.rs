@@ -231,8 +231,8 @@ mod tests {
             (&["--lifetme-timeout", "3"], "--lifetme-timeout: unknown option; did you mean --lifetime-timeout?"),
             (&["--nonsense"], "--nonsense: unknown option; see --help"),
             (&["-8"], "-8: unknown option; see --help"),
-            (&["--zmq", "x"], "--zmq: nProbe option --zmq is not supported by this version; leave it out"),
-            (&["-3", "2055"], "-3: nProbe option -3 is not supported by this version; leave it out"),
+            (&["--kafka", "x"], "--kafka: nProbe option --kafka is not supported by this version; leave it out"),
+            (&["-5", "2055"], "-5: nProbe option -5 is not supported by this version; leave it out"),
             (&["x.pcap"], "x.pcap: not a configuration file; to read a capture give -i x.pcap"),
             (&["a.conf", "b.conf"], "b.conf: a.conf is the configuration file already; give one at most"),
         ] {

@@ -5,7 +5,7 @@ use super::value::one_of;
 use super::{Flag, Group, Offer, Repeat, Value};
 
 /// What was asked for about ZeroMQ.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zmq {
     /// Where to publish.
     pub endpoints: Vec<String>,
@@ -26,7 +26,24 @@ pub struct Zmq {
     /// Every message to every endpoint.
     pub fanout: bool,
     /// Most records in a message.
-    pub batch: Option<u8>,
+    pub batch: u8,
+}
+
+impl Default for Zmq {
+    fn default() -> Self {
+        Zmq {
+            endpoints: Vec::new(),
+            probe_mode: false,
+            format: Format::default(),
+            header: Header::default(),
+            plain: false,
+            key: None,
+            password: String::new(),
+            labels: false,
+            fanout: false,
+            batch: 64,
+        }
+    }
 }
 
 /// How flows are written.
@@ -124,10 +141,8 @@ pub const SPEC: Group = Group {
             good: &["255"],
             bad: &["0", "256"],
             apply: |options, text| {
-                options.zmq.batch = Some(
-                    number(text, "a number of flows", 1..=255_u8)
-                        .map_err(|_| "not a number of flows; give 1 to 255")?,
-                );
+                options.zmq.batch = number(text, "a number of flows", 1..=255_u8)
+                    .map_err(|_| "not a number of flows; give 1 to 255")?;
                 Ok(())
             },
             ..Flag::SWITCH

@@ -33,7 +33,7 @@ pub fn transcoders(options: &Options) -> Result<Vec<Box<dyn Transcode>>, Stop> {
     }
     if !options.zmq.endpoints.is_empty() {
         let plan = plan(options, Plan::Ntopng)?;
-        let limits = Batching { records: options.zmq.batch.unwrap_or(64).into(), ..Batching::default() };
+        let limits = Batching { records: options.zmq.batch.into(), ..Batching::default() };
         let labels = options.zmq.labels;
         transcoders.push(match options.zmq.format {
             Format::Tlv => Box::new(TlvBatches::new(plan, home, labels, limits)),

@@ -164,7 +164,7 @@ impl Options {
             "--tcp-linger: is longer than --idle-timeout, which ends flows before",
         );
         warn(
-            self.cache.sampling.collect.is_some() && !self.collect.any(),
+            self.cache.sampling.collect.is_some_and(|rate| rate != 1) && !self.collect.any(),
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
         warn(

@@ -102,7 +102,7 @@ mod threaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::loopback::own_address;
+    use crate::sink::loopback::unheard;
     use std::net::TcpListener;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn both_ways_connect_and_fail() {
-        let listener = TcpListener::bind(own_address()).unwrap();
+        let listener = TcpListener::bind(unheard()).unwrap();
         let address = listener.local_addr().unwrap();
         let mut threaded = threaded::Dial::start(address, None, LONG).unwrap();
         settled(|| threaded.progress()).unwrap();

@@ -16,3 +16,9 @@ pub(super) fn own_address() -> SocketAddr {
     };
     SocketAddr::new(IpAddr::V4(ip), 0)
 }
+
+/// Where nobody listens, and a test may begin to. The kernel gives no such port to those who ask for any, as other tests
+/// do, for all addresses at once too.
+pub(super) fn unheard() -> SocketAddr {
+    SocketAddr::new(own_address().ip(), 20_001)
+}

@@ -186,6 +186,8 @@ mod tests {
             include_str!("rotate.rs"),
             include_str!("tcp.rs"),
             include_str!("udp.rs"),
+            include_str!("zmq.rs"),
+            include_str!("zmq/endpoint.rs"),
         ];
         for (reason, _) in LOSSES {
             assert!(sources.iter().any(|source| source.contains(&format!("\"{reason}\""))), "{reason}");

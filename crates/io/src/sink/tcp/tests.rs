@@ -1,5 +1,5 @@
 use super::*;
-use crate::sink::loopback::own_address;
+use crate::sink::loopback::{self, own_address};
 #[cfg(target_os = "linux")]
 use crate::sink::socket;
 use std::io::Read;
@@ -30,7 +30,7 @@ fn messages(count: usize, length: usize, records: u32) -> Messages {
 
 /// Where nobody listens.
 fn dead() -> SocketAddr {
-    listener().1
+    loopback::unheard()
 }
 
 /// Reads the first connection to its end.

@@ -533,6 +533,22 @@ fn a_reader_that_stalls_does_not_keep_it_from_ending() {
     assert_eq!(ledger.sum("send", "received") - ledger.sum("send", "delivered"), ledger.lost("send", "closed"));
 }
 
+/// timeout(1) signals its child, and then its group, which the child is in.
+#[test]
+fn a_signal_sent_twice_is_one() {
+    let scratch = Scratch::new();
+    let arguments = ["-i", "-", "--json", "flows.json", "--ledger", "ledger.json"];
+    let mut child = scratch.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&std::fs::read(capture("http-latency")).unwrap()).unwrap();
+    wait_for("ledger", || scratch.0.join("ledger.json").exists());
+    signal(&child, "TERM");
+    signal(&child, "TERM");
+    let ran = finished(&mut child);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    scratch.ledger("ledger.json").assert_closed();
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let scratch = Scratch::new();

@@ -69,7 +69,8 @@ add up over both, except `--interface`, where the command line's replaces the fi
 0: done, or ended by a signal.
 
 1: failed, for instance because a file cannot be read, a port is taken, records could not be written, or a collector \
-got nothing at all; or ended by a second signal, which does not wait for anything.
+got nothing at all; or ended by a second signal, at least a second after the \
+first, which does not wait for anything.
 
 2: used wrongly: an unknown option, a wrong value, options that do not go together.
 

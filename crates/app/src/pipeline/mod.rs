@@ -23,6 +23,8 @@ mod worker;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use flowsonde_io::process;
 use flowsonde_io::source::{self, Input, list};
@@ -73,17 +75,19 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     let inputs = if idle { Vec::new() } else { inputs(options)? };
     paths::check(options, &inputs)?;
     let signal: Signal = Arc::default();
+    let hurry: Signal = Arc::default();
     // Under nohup the end of the terminal is not to be the program's.
     let hangup = (!process::ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
     for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
-        // The second one ends the program at once, whatever it waits for.
-        signal_hook::flag::register_conditional_shutdown(number, 1, Arc::clone(&signal))
+        // A second one ends the program at once, whatever it waits for.
+        signal_hook::flag::register_conditional_shutdown(number, 1, Arc::clone(&hurry))
             .and_then(|_| signal_hook::flag::register(number, Arc::clone(&signal)))
             .map_err(|error| Stop::Failed(format!("cannot catch signals: {error}")))?;
     }
     if options.process.daemon {
         process::daemon().map_err(|error| Stop::Failed(format!("--daemon-mode: {error}")))?;
     }
+    arm(&signal, &hurry)?;
     let pid_file = options.process.pid_file.as_deref().map(PidFile::new).transpose()?;
     let interfaces: Vec<String> = inputs
         .iter()
@@ -101,6 +105,21 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     log::finish();
     drop(pid_file);
     done
+}
+
+/// Lets a second signal end the program at once, from a second after the first: timeout(1), and shells that signal a whole
+/// group, send the first one twice.
+fn arm(signal: &Signal, hurry: &Signal) -> Result<(), Stop> {
+    let (signal, hurry) = (Arc::clone(signal), Arc::clone(hurry));
+    let wait = move || {
+        while !signal.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(250));
+        }
+        thread::sleep(Duration::from_secs(1));
+        hurry.store(true, Ordering::Relaxed);
+    };
+    let started = thread::Builder::new().name("signals".into()).spawn(wait);
+    started.map(|_| ()).map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))
 }
 
 /// Checks all that can be checked without reading a packet.

@@ -540,7 +540,7 @@ fn a_signal_sent_twice_is_one() {
     let arguments = ["-i", "-", "--json", "flows.json", "--ledger", "ledger.json"];
     let mut child = scratch.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    input.write_all(&std::fs::read(capture("http-latency")).unwrap()).unwrap();
+    input.write_all(&fs::read(capture("http-latency")).unwrap()).unwrap();
     wait_for("ledger", || scratch.0.join("ledger.json").exists());
     signal(&child, "TERM");
     signal(&child, "TERM");

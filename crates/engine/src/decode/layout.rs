@@ -110,9 +110,8 @@ impl Layout {
         let mut parts = Vec::new();
         let mut offset = 0u16;
         let mut shortest = 0usize;
-        for (i, specifier) in specifiers.iter().enumerate() {
+        for specifier in specifiers {
             let at = At { part: parts.len() as u16, offset };
-            let scope = i < usize::from(scopes);
             fields.push(Field {
                 pen: specifier.pen,
                 id: specifier.id,
@@ -120,7 +119,6 @@ impl Layout {
                 element: element(specifier.pen, specifier.id),
                 at,
             });
-            let _ = scope;
             if specifier.length == VARIABLE {
                 parts.push(offset);
                 offset = 0;

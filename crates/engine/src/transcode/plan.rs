@@ -1,6 +1,6 @@
 //! Which values of a layout an output tells, and where each is had from.
 
-use flowsonde_elements::{Element, Id, Kind, NTOP_PEN, Template, table};
+use flowsonde_elements::{Element, Id, Kind, Template, table};
 
 use super::{Nothing, Take, Width};
 use crate::decode::layout::{Field, Layout};
@@ -314,6 +314,3 @@ const fn nothing(kind: Kind) -> Nothing {
         _ => Nothing::Number,
     }
 }
-
-// Numbers above are of the IANA registry, or ntop's where `Id::Ntop` says so.
-const _: u32 = NTOP_PEN;

@@ -349,12 +349,11 @@ fn a_closed_terminal_loses_no_flow() {
     let (first, rest) = bytes.split_at(bytes.len() / 2);
     for nohup in [false, true] {
         let _ = fs::remove_file(scratch.file("ledger.json"));
-        let mut command = scratch.command(&arguments);
-        if nohup {
-            command = Command::new("nohup");
-            command.arg(PROGRAM).args(arguments).current_dir(&scratch.0);
-            command.stdout(Stdio::null()).stderr(Stdio::piped());
-        }
+        // The tests themselves may run under nohup, which children inherit.
+        let mut command = Command::new(if nohup { "nohup" } else { "env" });
+        command.args((!nohup).then_some("--default-signal=HUP"));
+        command.arg(PROGRAM).args(arguments).current_dir(&scratch.0);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(if nohup { first } else { &bytes }).unwrap();

@@ -53,9 +53,71 @@ impl Printer {
     }
 }
 
+/// Room for `N` bytes at the end, all zero: filled with stores of fixed length, which cost less than asking how many bytes
+/// count; then [`Vec::truncate`] to those that do.
+#[inline(always)]
+pub(crate) fn room<const N: usize>(out: &mut Vec<u8>) -> &mut [u8; N] {
+    out.extend_from_slice(&[0; N]);
+    out.last_chunk_mut().expect("just appended")
+}
+
+/// Stores eight bytes at `at`, which is at most `N - 8`.
+#[inline(always)]
+pub(crate) fn store<const N: usize>(place: &mut [u8; N], at: usize, bytes: u64) {
+    if let Some(place) = place.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+        *place = bytes.to_le_bytes();
+    }
+}
+
+/// Appends the digits of a number.
 #[inline]
 pub(crate) fn number(n: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+    let start = out.len();
+    let length = digits(n, room::<24>(out), 0);
+    out.truncate(start + length);
+}
+
+/// Stores the digits of a number at `at`, and up to seven bytes more; tells how many digits. There have to be 24 bytes.
+#[inline(always)]
+pub(crate) fn digits<const N: usize>(n: u64, place: &mut [u8; N], at: usize) -> usize {
+    if n < EIGHT {
+        let (text, length) = short(n);
+        store(place, at, text);
+        return length;
+    }
+    many_digits(n, place, at)
+}
+
+fn many_digits<const N: usize>(n: u64, place: &mut [u8; N], at: usize) -> usize {
+    let length = digits(n / EIGHT, place, at);
+    store(place, at + length, eight(n % EIGHT) | ASCII);
+    length + 8
+}
+
+/// 10^8: as many digits as a register has bytes.
+const EIGHT: u64 = 100_000_000;
+
+/// The digits of a number below 10^8, the first in the lowest byte, and how many.
+#[inline(always)]
+fn short(n: u64) -> (u64, usize) {
+    let digits = eight(n);
+    // All but the last go when they are leading zeros.
+    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+    ((digits | ASCII) >> (8 * zeros), (8 - zeros) as usize)
+}
+
+const ASCII: u64 = 0x3030_3030_3030_3030;
+
+/// The eight decimal digits of a number below 10^8, one a byte, the first in the lowest: halved, and the halves halved, all
+/// parts at once. The divisions are multiplications that are exact in this range: by 10486 / 2^20 for 100 below 10^4, by
+/// 103 / 2^10 for 10 below 100.
+#[inline(always)]
+fn eight(n: u64) -> u64 {
+    let halves = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
 }
 
 /// Milliseconds with as many digits of microseconds as there are, at least one: 38.612, 5.5, 0.0.
@@ -74,18 +136,25 @@ fn latency(micros: u32, out: &mut Vec<u8>) {
 
 #[inline]
 pub(crate) fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
-    let mut text = [0u8; 16];
-    let mut at = 0;
-    for octet in octets {
-        let &(digits, length) = &DECIMAL[usize::from(octet)];
-        // Three digits and the point, of which some are written over: one store instead of a loop.
-        if let Some(place) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
-            *place = digits;
-        }
-        at += usize::from(length);
-    }
-    // The last point.
-    out.extend_from_slice(text.get(..at.saturating_sub(1)).unwrap_or(&[]));
+    let start = out.len();
+    let length = dotted(octets, room::<16>(out), 0);
+    out.truncate(start + length);
+}
+
+/// Stores an address as text at `at`, and up to eight bytes more; tells its length. There have to be 16 bytes.
+#[inline(always)]
+pub(crate) fn dotted<const N: usize>([a, b, c, d]: [u8; 4], place: &mut [u8; N], at: usize) -> usize {
+    // Two octets with a point behind each have at most eight characters.
+    let half = |first: u8, second: u8| {
+        let ((first, length), (second, more)) = (DECIMAL[usize::from(first)], DECIMAL[usize::from(second)]);
+        let text = u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(second)) << (8 * length);
+        (text, usize::from(length + more))
+    };
+    let ((first, length), (second, more)) = (half(a, b), half(c, d));
+    store(place, at, first);
+    store(place, at + length, second);
+    // Without the last point.
+    length + more - 1
 }
 
 /// The digits of every octet with a point behind, and how many characters that is.
@@ -199,8 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_printed_as_the_standard_library_does() {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        let near = powers.flat_map(|n| [n - 1, n, n + 1, n.saturating_mul(9), n.saturating_mul(7) / 3]);
+        // Every remainder that the multiplications see: two digits in each half.
+        let halves = (0..10_000).flat_map(|n| [n, n * 10_001, 99_999_999 - n, n << 40]);
+        for n in near.chain(halves).chain([u64::MAX, u64::MAX - 1, u32::MAX.into()]) {
+            assert_eq!(printed(|out| number(n, out)), n.to_string());
+        }
+    }
+
+    #[test]
     fn addresses_are_printed_as_the_standard_library_does() {
         for address in [[0, 0, 0, 0], [255, 255, 255, 255], [10, 99, 100, 9], [192, 0, 2, 1]] {
+            assert_eq!(printed(|out| ipv4(address, out)), Ipv4Addr::from(address).to_string());
+        }
+        for n in 0..=255u8 {
+            let address = [n, 255 - n, n.rotate_left(3), n.wrapping_mul(7)];
             assert_eq!(printed(|out| ipv4(address, out)), Ipv4Addr::from(address).to_string());
         }
         let mut random = 1u64;

@@ -9,8 +9,49 @@ use crate::encode::print;
 /// What stands before a value: `{"NAME":`, or with a comma instead of the brace.
 #[derive(Debug)]
 pub struct Key {
-    before: Box<[u8]>,
+    /// As much of it as goes here: that much is stored at once, which costs less than asking how much it is.
+    before: [u8; SHORT],
+    length: u8,
+    /// All of it, where it is longer.
+    long: Box<[u8]>,
     when: When,
+}
+
+const SHORT: usize = 32;
+
+impl Key {
+    fn new(before: &[u8], when: When) -> Key {
+        let mut key = Key { before: [0; SHORT], length: 0, long: Box::default(), when };
+        match key.before.get_mut(..before.len()) {
+            Some(place) => {
+                place.copy_from_slice(before);
+                key.length = before.len() as u8;
+            }
+            None => key.long = before.into(),
+        }
+        key
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.length == 0 {
+            &self.long
+        } else {
+            self.before.get(..self.length.into()).unwrap_or(&[])
+        });
+    }
+}
+
+impl Key {
+    /// Stores a key that goes into [`Key::before`], with room behind it; tells where that begins.
+    #[inline(always)]
+    fn store<'a>(&self, out: &'a mut Vec<u8>) -> (&'a mut [u8; 64], usize) {
+        let place = print::room::<64>(out);
+        if let Some(start) = place.first_chunk_mut::<SHORT>() {
+            *start = self.before;
+        }
+        // The remainder tells the compiler what the length cannot exceed.
+        (place, usize::from(self.length) % (SHORT + 1))
+    }
 }
 
 /// Writes records as JSON objects.
@@ -30,12 +71,12 @@ impl Json<'_> {
         };
         print::escape(&name, &mut before);
         before.extend_from_slice(b"\":");
-        Key { before: before.into(), when: When::of(column.kind) }
+        Key::new(&before, When::of(column.kind))
     }
 
     #[inline]
     fn quoted(&mut self, key: &Key, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.extend_from_slice(&key.before);
+        key.put(self.out);
         self.out.push(b'"');
         write(self.out);
         self.out.push(b'"');
@@ -55,24 +96,30 @@ impl Emit for Json<'_> {
 
     #[inline]
     fn number(&mut self, key: &Key, n: u64) {
-        self.out.extend_from_slice(&key.before);
-        self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+        if key.length == 0 {
+            key.put(self.out);
+            return print::number(n, self.out);
+        }
+        let start = self.out.len();
+        let (place, at) = key.store(self.out);
+        let length = print::digits(n, place, at);
+        self.out.truncate(start + at + length);
     }
 
     fn signed(&mut self, key: &Key, n: i64) {
-        self.out.extend_from_slice(&key.before);
+        key.put(self.out);
         self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
     }
 
     fn float(&mut self, key: &Key, n: f64) {
-        self.out.extend_from_slice(&key.before);
+        key.put(self.out);
         // JSON has no number for what is none.
         let n = if n.is_finite() { n } else { 0.0 };
         self.out.extend_from_slice(format!("{n:?}").as_bytes());
     }
 
     fn boolean(&mut self, key: &Key, truth: bool) {
-        self.out.extend_from_slice(&key.before);
+        key.put(self.out);
         self.out.push(if truth { b'1' } else { b'0' });
     }
 
@@ -83,7 +130,15 @@ impl Emit for Json<'_> {
 
     #[inline]
     fn ipv4(&mut self, key: &Key, address: [u8; 4]) {
-        self.quoted(key, |out| print::ipv4(address, out));
+        if key.length == 0 {
+            return self.quoted(key, |out| print::ipv4(address, out));
+        }
+        let start = self.out.len();
+        let (place, at) = key.store(self.out);
+        place[at] = b'"';
+        let length = print::dotted(address, place, at + 1);
+        place[at + 1 + length] = b'"';
+        self.out.truncate(start + at + length + 2);
     }
 
     fn ipv6(&mut self, key: &Key, address: [u8; 16]) {

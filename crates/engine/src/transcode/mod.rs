@@ -85,6 +85,10 @@ pub enum Take {
     Exporter4,
     /// The exporter's address, where it is IPv6; else ::.
     Exporter6,
+    /// The exporter's address where it is IPv4; else nothing is written, not even a name.
+    IfExporter4,
+    /// The exporter's address where it is IPv6; else nothing is written.
+    IfExporter6,
     /// Observation domain.
     Domain,
     /// Engine type.
@@ -223,25 +227,34 @@ pub struct Context<'a> {
 impl Take {
     #[inline(always)]
     fn run<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, out: &mut E) {
-        match *self {
-            Take::U8(at) => out.number(key, u8::from_be_bytes(r.array(at, s)).into()),
-            Take::U16(at) => out.number(key, u16::from_be_bytes(r.array(at, s)).into()),
-            Take::U32(at) => out.number(key, u32::from_be_bytes(r.array(at, s)).into()),
-            Take::U64(at) => out.number(key, u64::from_be_bytes(r.array(at, s))),
-            Take::Uint(at, width) => out.number(key, uint(r, s, at, width)),
-            Take::Scaled(at, width) => out.number(key, uint(r, s, at, width).saturating_mul(c.rate.into())),
-            Take::Ipv4(at) => out.ipv4(key, r.array(at, s)),
-            Take::Ipv6(at) => out.ipv6(key, r.array(at, s)),
-            Take::Mac(at) => out.mac(key, r.array(at, s)),
-            Take::Uptime(at) => out.time(key, c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
-            Take::Constant(n) => out.number(key, n),
-            _ => self.rarely(r, s, c, key, out),
-        }
+        // All numbers meet at one call, which is worth being inlined.
+        let n = match *self {
+            Take::U8(at) => u8::from_be_bytes(r.array(at, s)).into(),
+            Take::U16(at) => u16::from_be_bytes(r.array(at, s)).into(),
+            Take::U32(at) => u32::from_be_bytes(r.array(at, s)).into(),
+            Take::U64(at) => u64::from_be_bytes(r.array(at, s)),
+            Take::Uint(at, width) => uint(r, s, at, width),
+            Take::Scaled(at, width) => uint(r, s, at, width).saturating_mul(c.rate.into()),
+            Take::Constant(n) => n,
+            Take::Nothing(Nothing::Number) => 0,
+            Take::Ipv4(at) => return out.ipv4(key, r.array(at, s)),
+            Take::Uptime(at) => return out.time(key, c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
+            Take::IfExporter4 => {
+                if let IpAddr::V4(address) = c.about.exporter {
+                    out.ipv4(key, address.octets());
+                }
+                return;
+            }
+            _ => return self.rarely(r, s, c, key, out),
+        };
+        out.number(key, n);
     }
 
     #[inline(never)]
     fn rarely<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, out: &mut E) {
         match *self {
+            Take::Ipv6(at) => out.ipv6(key, r.array(at, s)),
+            Take::Mac(at) => out.mac(key, r.array(at, s)),
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
             Take::Float(at, width) => out.float(key, float(value(r, s, at, width))),
             Take::Latency(at, width) => out.float(key, uint(r, s, at, width) as f64),
@@ -264,6 +277,11 @@ impl Take {
             Take::Lower(at) => out.number(key, r.array::<2>(at, s)[1].into()),
             Take::Export => out.time(key, c.about.export),
             Take::Exporter4 => out.ipv4(key, exporter4(c.about.exporter)),
+            Take::IfExporter6 => {
+                if let IpAddr::V6(address) = c.about.exporter {
+                    out.ipv6(key, address.octets());
+                }
+            }
             Take::Exporter6 => out.ipv6(key, exporter6(c.about.exporter)),
             Take::Domain => out.number(key, c.about.domain.into()),
             Take::EngineType => out.number(key, c.about.engine.0.into()),

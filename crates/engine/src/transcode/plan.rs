@@ -125,8 +125,12 @@ fn everything(layout: &Layout) -> Vec<Column> {
         columns.push(wanted(layout, &table::LAST_SWITCHED));
     }
     if layout.find(130).is_none() && layout.find(131).is_none() {
-        columns.push(wanted(layout, &table::EXPORTER_IPV4_ADDRESS));
-        columns.push(wanted(layout, &table::EXPORTER_IPV6_ADDRESS));
+        // The one that it has: records are many, and each byte of them costs.
+        for (element, take) in
+            [(&table::EXPORTER_IPV4_ADDRESS, Take::IfExporter4), (&table::EXPORTER_IPV6_ADDRESS, Take::IfExporter6)]
+        {
+            columns.push(Column { name: Name::Element(element), kind: element.kind, take });
+        }
     }
     columns
 }

@@ -16,8 +16,6 @@ use crate::encode::print;
 
 const UINT8: u8 = 2;
 const UINT16: u8 = 3;
-const UINT32: u8 = 4;
-const UINT64: u8 = 5;
 const INT8: u8 = 6;
 const FLOAT: u8 = 10;
 const TEXT: u8 = 11;
@@ -26,14 +24,47 @@ const END_OF_RECORD: u8 = 1;
 /// The type of the key and the key.
 #[derive(Debug)]
 pub struct Key {
-    /// Type byte, its lower half empty, and up to two bytes of key: all there is for a numeric one.
-    head: [u8; 4],
+    /// Type byte in the highest, its lower half empty, and up to two bytes of key: all there is for a numeric one.
+    head: u32,
     /// Bytes of that.
     length: u8,
     /// A key that is a text: length and octets.
     text: Box<[u8]>,
     when: When,
 }
+
+impl Key {
+    fn new(head: [u8; 4], length: u8, text: Box<[u8]>, when: When) -> Key {
+        Key { head: u32::from_be_bytes(head), length, text, when }
+    }
+
+    #[inline(always)]
+    fn is_text(&self) -> bool {
+        self.length == 1
+    }
+
+    /// Stores what there is of the key, with the type of its value, and zeros behind.
+    #[inline(always)]
+    fn put<const N: usize>(&self, kind: u8, place: &mut [u8; N]) {
+        print::store(place, 0, u64::from((self.head | u32::from(kind) << 24).swap_bytes()));
+    }
+}
+
+/// The power of two that is the bytes of a number with so many leading zeros: as short as it fits, of 1, 2, 4 or 8.
+const EXPONENT: [u8; 64] = {
+    let mut table = [0; 64];
+    let mut zeros = 0;
+    while zeros < 64 {
+        table[zeros] = match zeros {
+            0..32 => 3,
+            32..48 => 2,
+            48..56 => 1,
+            _ => 0,
+        };
+        zeros += 1;
+    }
+    table
+};
 
 /// Writes records as TLV items.
 #[derive(Debug)]
@@ -55,8 +86,8 @@ impl Tlv<'_> {
     fn key_of(name: Result<u16, String>, when: When) -> Key {
         match name {
             Ok(id) => match id.to_be_bytes() {
-                [0, low] => Key { head: [UINT8 << 4, low, 0, 0], length: 2, text: Box::default(), when },
-                [high, low] => Key { head: [UINT16 << 4, high, low, 0], length: 3, text: Box::default(), when },
+                [0, low] => Key::new([UINT8 << 4, low, 0, 0], 2, Box::default(), when),
+                [high, low] => Key::new([UINT16 << 4, high, low, 0], 3, Box::default(), when),
             },
             // A text of digits only is a number to readers.
             Err(name) => match name.parse() {
@@ -65,7 +96,7 @@ impl Tlv<'_> {
                     let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
                     let octets = name.as_bytes().get(..length.into()).unwrap_or(&[]);
                     let text = [&length.to_be_bytes()[..], octets].concat().into();
-                    Key { head: [TEXT << 4, 0, 0, 0], length: 1, text, when }
+                    Key::new([TEXT << 4, 0, 0, 0], 1, text, when)
                 }
             },
         }
@@ -73,15 +104,21 @@ impl Tlv<'_> {
 
     #[inline(always)]
     fn head(&mut self, key: &Key, kind: u8) {
-        let mut head = key.head;
-        head[0] |= kind;
         let end = self.out.len() + usize::from(key.length);
-        // Four bytes at once, then back to those that count.
-        self.out.extend_from_slice(&head);
+        key.put(kind, print::room::<16>(self.out));
         self.out.truncate(end);
-        if !key.text.is_empty() {
+        if key.is_text() {
             self.out.extend_from_slice(&key.text);
         }
+    }
+
+    /// A number, the first bytes of `value`, under a key that is a text.
+    #[cold]
+    fn texted_number(&mut self, key: &Key, kind: u8, value: u64, bits: u32) {
+        self.head(key, kind);
+        let end = self.out.len() + (bits / 8) as usize;
+        self.out.extend_from_slice(&value.to_be_bytes());
+        self.out.truncate(end);
     }
 
     /// A text of a length that is known only when it is written.
@@ -112,15 +149,19 @@ impl Emit for Tlv<'_> {
 
     #[inline(always)]
     fn number(&mut self, key: &Key, n: u64) {
-        let (kind, bytes) = match n {
-            0..=0xff => (UINT8, 1),
-            0x100..=0xffff => (UINT16, 2),
-            0x1_0000..=0xffff_ffff => (UINT32, 4),
-            _ => (UINT64, 8),
-        };
-        self.head(key, kind);
-        let end = self.out.len() + bytes;
-        self.out.extend_from_slice(&(n << (64 - 8 * bytes as u32)).to_be_bytes());
+        // As its leading zeros have it, not by comparing: how long the next number is nobody can foretell.
+        let exponent = EXPONENT[(n | 1).leading_zeros() as usize & 63];
+        let bits = 8u32 << exponent;
+        let value = n << (64 - bits);
+        let kind = UINT8 + exponent;
+        if key.is_text() {
+            return self.texted_number(key, kind, value, bits);
+        }
+        let length = usize::from(key.length & 3);
+        let end = self.out.len() + length + (bits / 8) as usize;
+        let place = print::room::<16>(self.out);
+        key.put(kind, place);
+        print::store(place, length, value.swap_bytes());
         self.out.truncate(end);
     }
 
@@ -161,7 +202,17 @@ impl Emit for Tlv<'_> {
 
     #[inline]
     fn ipv4(&mut self, key: &Key, address: [u8; 4]) {
-        self.texted(key, |out| print::ipv4(address, out));
+        if key.is_text() {
+            return self.texted(key, |out| print::ipv4(address, out));
+        }
+        let at = usize::from(key.length & 3) + 2;
+        let start = self.out.len();
+        let place = print::room::<32>(self.out);
+        key.put(TEXT, place);
+        let length = print::dotted(address, place, at);
+        // At most 15: one byte of two.
+        place[at - 1] = length as u8;
+        self.out.truncate(start + at + length);
     }
 
     fn ipv6(&mut self, key: &Key, address: [u8; 16]) {

@@ -14,6 +14,7 @@ pub mod sequence;
 pub mod session;
 pub mod sflow5;
 pub mod templates;
+mod walk;
 
 pub use collector::Collector;
 pub use packet::Packet;

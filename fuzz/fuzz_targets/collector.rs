@@ -66,7 +66,8 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     for session in collector.sessions() {
         let counters = session.counters;
         let waiting = session.waiting.len() as u64;
-        assert_eq!(counters.sets, counters.sets_decoded + counters.no_template + waiting);
+        let gone = counters.no_template + counters.expired + counters.sets_filtered;
+        assert_eq!(counters.sets, counters.sets_decoded + gone + waiting);
         assert!(counters.samples - counters.samples_other <= counters.flows);
         flows += counters.flows;
     }

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::replace;
 
 /// Version of the file format: it rises when a reader would have to change.
 pub const FORMAT: u32 = 1;
@@ -259,39 +260,10 @@ impl Ledger {
         text
     }
 
-    /// Writes the account to a file as JSON, in place of the one before. A reader sees the old one or the new one whole:
-    /// it is written beside and then renamed, so the directory must allow new files. What is no file, a pipe or
-    /// `/dev/stderr`, is written to.
+    /// Writes the account to a file as JSON, in place of the one before.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let text = self.json();
-        // The file itself, not a link to it: renaming would replace the link.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
-        }
-        let beside = beside(&path)?;
-        // One may be left from a run that was killed; it is not written through, as it may be a link.
-        let _ = fs::remove_file(&beside);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| fs::rename(&beside, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
-        }
-        written
+        replace::file(path, &self.json())
     }
-}
-
-/// A name in the same directory that no reader looks for.
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(hidden))
 }
 
 /// Adds the members of a JSON object.
@@ -321,6 +293,8 @@ fn quote(to: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::Value;
 
     use super::*;

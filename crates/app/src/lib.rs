@@ -16,4 +16,5 @@ pub mod log;
 pub mod manual;
 pub mod pipeline;
 pub mod progress;
+mod replace;
 pub mod stop;

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use flowsonde_engine::decode::filter::Filter;
+
 use super::value::number::number;
-use super::value::{Seconds, listen::Listen};
+use super::value::{Networks, Seconds, filter, lines, listen::Listen};
 use super::{Flag, Group, Offer, Repeat, Value};
 
 /// What was asked for about collecting.
@@ -25,6 +27,18 @@ pub struct Collect {
     pub tls_ca: Option<PathBuf>,
     /// Only templates of these ids are read; empty is all.
     pub template_ids: Vec<u16>,
+    /// MiB that what exporters send may make grow.
+    pub memory: u16,
+    /// Exporters that are listened to; none is all.
+    pub allowed: Networks,
+    /// Hosts whose flows are left out.
+    pub black_list: Networks,
+    /// What flows have to meet.
+    pub filter: Filter,
+    /// Where messages go that cannot be read.
+    pub bad_packets: Option<PathBuf>,
+    /// Where templates are kept from one run to the next.
+    pub template_cache: Option<PathBuf>,
 }
 
 impl Collect {
@@ -45,6 +59,12 @@ impl Default for Collect {
             tls_key: None,
             tls_ca: None,
             template_ids: Vec::new(),
+            memory: 128,
+            allowed: Networks::default(),
+            black_list: Networks::default(),
+            filter: Filter::default(),
+            bad_packets: None,
+            template_cache: None,
         }
     }
 }
@@ -155,6 +175,103 @@ pub const SPEC: Group = Group {
                         .map_err(|_| "not a template id; give ids of 256 to 65535, parted by commas")?;
                     options.collect.template_ids.push(id);
                 }
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "collector-memory",
+            value: Value::One("MIB"),
+            default: "128",
+            help: "Keep what is remembered of exporters within so many MiB",
+            doc: "Sessions, templates, samplers, and data that waits for a template. Beyond, exporters are forgotten until an \
+                  eighth is free again: first those that sent little, then those that take much, then those longest unheard \
+                  of. 10,000 exporters with 5 templates each take about 50.",
+            good: &["16", "1024"],
+            bad: &["15", "x", ""],
+            apply: |options, text| {
+                options.collect.memory = number(text, "a number of MiB", 16..=u16::MAX)?;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "allow",
+            value: Value::One("NETWORK,..."),
+            repeat: Repeat::Adds,
+            help: "Collect only from exporters of these networks",
+            doc: "The address a message comes from counts. What others send is counted as `not_allowed`.",
+            good: &["192.0.2.0/24,2001:db8::/32", "10.0.0.1"],
+            bad: &["", "example.com", "10.0.0.0/33"],
+            apply: |options, text| options.collect.allowed.add(text),
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "allow-file",
+            value: Value::One("FILE"),
+            repeat: Repeat::Adds,
+            help: "The same from a file, a network a line",
+            doc: "Blank lines and what follows a `#` are passed over.",
+            offer: Offer::Files,
+            bad: &["/dev/null/none"],
+            apply: |options, text| {
+                for (number, line) in lines(text)? {
+                    options.collect.allowed.add(&line).map_err(|error| error.at(&format!("{text}:{number}")))?;
+                }
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "black-list",
+            value: Value::One("NETWORK,..."),
+            repeat: Repeat::Adds,
+            help: "Leave out collected flows from or to these networks",
+            good: &["10.0.0.0/8,192.168.0.0/255.255.0.0"],
+            bad: &["", "example.com"],
+            apply: |options, text| options.collect.black_list.add(text),
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "collection-filter",
+            value: Value::One("[!]CONDITION"),
+            repeat: Repeat::Adds,
+            help: "Collect only flows that meet this condition; with ! those that do not",
+            doc: "`NETWORK,...` is met by flows from or to one of the networks; `ELEMENT=VALUE,...` where the element has one of \
+                  the values: numbers, ranges of numbers, networks. Given several times, all are to be met. Flows that are \
+                  left out are counted as `filtered`.",
+            good: &["192.168.0.0/16", "!L4_DST_PORT=53,8000-8999", "PROTOCOL=6", "SRC_AS=64512"],
+            bad: &["", "PROTOCOL=tcp", "NOPE=1"],
+            apply: |options, text| {
+                options.collect.filter.conditions.push(filter::condition(text)?);
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "dump-bad-packets",
+            value: Value::One("FILE"),
+            help: "Write collected datagrams that cannot be read to this capture",
+            doc: "A pcap file, each datagram with the address and port it came from and the port it came to; at most 64 MiB. \
+                  Messages of TCP, TLS and SCTP are written as datagrams too.",
+            offer: Offer::Files,
+            good: &["bad.pcap"],
+            apply: |options, text| {
+                options.collect.bad_packets = Some(text.into());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "template-cache",
+            value: Value::One("FILE"),
+            help: "Keep templates of exporters in this file, and begin with them the next time",
+            doc: "Templates that came over UDP, with the rates of samplers, so that data is read from the first datagram on after \
+                  a restart. Written every 10 seconds and at the end. Templates older than --template-timeout are left out.",
+            offer: Offer::Files,
+            good: &["templates.cache"],
+            apply: |options, text| {
+                options.collect.template_cache = Some(text.into());
                 Ok(())
             },
             ..Flag::SWITCH

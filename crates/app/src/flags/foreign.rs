@@ -9,12 +9,12 @@ pub const LETTERS: &str = "245679AIOW";
 /// nProbe's long names that mean nothing here yet, parted by blanks. A test fails when one of them becomes a flag.
 pub const NAMES: &str = "\
     add-engineid-to-logfile adj-from-as-path agent-mode aggregate-gtp-tunnels as-list asn-mode \
-    bgp-server bind-export-interface black-list blacklists cache-geoip-asn city-list \
-    cli-http-port clickhouse cloud collect-check-bidirectional-flows collection-filter collector-nf-reforge \
+    bgp-server bind-export-interface blacklists cache-geoip-asn city-list \
+    cli-http-port clickhouse cloud collect-check-bidirectional-flows collector-nf-reforge \
     collector-reforge-timestamps custom-fields db-engine dhcp-dump-dir \
     dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-flow-swapping disable-l7-protocol-guess \
     disable-sflow-upscale disable-upscale discard-unknown-flows dns-dump-blacklisted \
-    dns-dump-dir dont-hash-cookies dump-bad-packets dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
+    dns-dump-dir dont-hash-cookies dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
     dump-stats elastic enable-collection-cache enable-ipv4-deduplication enable-throughput-stats \
     estimate-tcp-latency event-log flow-collection-deduplication ftp-dump-dir ftp-exec-cmd \
     gtp-use-host-in-tunnels gtpv0-dump-dir gtpv0-exec-cmd gtpv1-account-imsi gtpv1-dont-export-flows-immediately \

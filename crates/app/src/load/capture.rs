@@ -48,9 +48,14 @@ impl<W: Write> Capture<W> {
                 IpAddr::V6(Ipv6Addr::from([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]))
             }
         };
+        self.datagram(SocketAddr::new(from, FROM_PORT), self.to, time, payload)
+    }
+
+    /// Appends a datagram with these addresses, both of one family. False when it is too long for one.
+    pub fn datagram(&mut self, from: SocketAddr, to: SocketAddr, time: Nanos, payload: &[u8]) -> io::Result<bool> {
         self.frame.clear();
         self.id = self.id.wrapping_add(1);
-        if !frame::udp(SocketAddr::new(from, FROM_PORT), self.to, self.id, payload, &mut self.frame) {
+        if !frame::udp(from, to, self.id, payload, &mut self.frame) {
             return Ok(false);
         }
         let length = self.frame.len() as u32;

@@ -7,7 +7,7 @@
 //!
 //! Left of the sender everything is pure: time comes in as an argument, a seed decides the rest.
 
-mod capture;
+pub(crate) mod capture;
 mod disorder;
 pub mod flow;
 mod frame;

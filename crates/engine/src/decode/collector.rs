@@ -7,8 +7,7 @@
 //! An exporter is told by transport, address and port, its domains by number. What it sends grows nothing without a
 //! bound: sessions, templates of each, layouts of all, data that waits for a template.
 
-use core::net::{IpAddr, SocketAddr};
-use std::collections::HashMap;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use flowsonde_wire::export::{Datagram, Transport, ipfix, netflow9};
@@ -17,8 +16,10 @@ use flowsonde_wire::{Cursor, Nanos};
 use super::layout::Layout;
 use super::netflow5::{self, Fixed};
 use super::records::{About, Receive, Set, Version};
+use super::saved::Exporters;
 use super::section;
-use super::session::Session;
+use super::session::{Counters, Session};
+use super::sessions::{Key, Sessions};
 use super::sflow5;
 use super::templates::Layouts;
 use super::walk::{Missing, Walk, deliver, timeout};
@@ -30,8 +31,8 @@ pub struct Config {
     pub template_timeout: u64,
     /// Data waits so many nanoseconds for its template.
     pub patience: u64,
-    /// Most sessions; beyond, those longest unheard of go, first those that sent least.
-    pub max_sessions: usize,
+    /// Bytes that what exporters send may make grow: sessions, templates, samplers, data that waits.
+    pub memory: usize,
     /// Exporters are told apart by address alone (`-J`).
     pub ignore_port: bool,
     /// Every record was sampled at this rate, whatever the exporter says.
@@ -45,7 +46,7 @@ impl Default for Config {
         Config {
             template_timeout: 1800 * 1_000_000_000,
             patience: 60 * 1_000_000_000,
-            max_sessions: 1 << 17,
+            memory: 128 << 20,
             ignore_port: false,
             rate: None,
             template_ids: Vec::new(),
@@ -75,30 +76,17 @@ impl Reject {
     }
 }
 
-/// Who sent a message, and for which of its domains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    from: SocketAddr,
-    transport: Transport,
-    version: Version,
-    domain: u32,
-}
-
 /// Reads messages of exporters.
 #[derive(Debug)]
 pub struct Collector {
     config: Config,
-    sessions: HashMap<Key, Session>,
+    sessions: Sessions,
     layouts: Layouts,
-    /// Sessions by what may lend templates: address, format, domain.
-    neighbours: HashMap<(IpAddr, Version, u32), Vec<Key>>,
     /// The fixed formats: v1, v5, v7.
     fixed: [Arc<Layout>; 3],
     sflow: sflow5::Decoder,
     sections: section::Decoder,
     rejected: [u64; 2],
-    /// What sessions did that are gone.
-    gone: super::session::Counters,
     swept: Nanos,
 }
 
@@ -108,19 +96,17 @@ impl Collector {
         let mut layouts = Layouts::default();
         let mut fixed = |version| {
             let layout = layouts.of(netflow5::fields(version), 0);
-            layout.ok().flatten().expect("the fixed formats have a layout")
+            layout.expect("the fixed formats have a layout")
         };
         let fixed = [fixed(Version::V1), fixed(Version::V5), fixed(Version::V7)];
         Collector {
             config,
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
             sflow: sflow5::Decoder::new(&mut layouts),
             sections: section::Decoder::new(&mut layouts),
             layouts,
-            neighbours: HashMap::new(),
             fixed,
             rejected: [0; 2],
-            gone: super::session::Counters::default(),
             swept: Nanos(0),
         }
     }
@@ -128,6 +114,9 @@ impl Collector {
     /// Reads one message.
     pub fn message(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
         let result = self.read(message, out);
+        if self.memory() > self.config.memory {
+            self.sessions.make_room(&mut self.layouts, self.config.memory);
+        }
         if let Err(reject) = result {
             self.rejected[reject as usize] += 1;
         }
@@ -158,7 +147,9 @@ impl Collector {
             uptime_ms: Some(header.uptime_ms),
             ..about(message, version, domain)
         };
-        let session = session(&mut self.sessions, &mut self.neighbours, &self.config, &mut self.gone, message, &about);
+        let key = Key::new(&self.config, message, &about);
+        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let session = &mut *held.session;
         let wanted = usize::from(header.count) * layout.shortest;
         let records = c.rest();
         let whole = records.len().min(wanted) / layout.shortest * layout.shortest;
@@ -174,6 +165,7 @@ impl Collector {
             let taken = out.flows(&Set { layout, bytes, about: &about, samplers: &session.samplers });
             session.counters.flows += u64::from(taken.records);
         }
+        held.settle();
         Ok(())
     }
 
@@ -186,9 +178,12 @@ impl Collector {
             export: message.time,
             ..about(message, Version::Sflow5, header.sub_agent)
         };
-        let session = session(&mut self.sessions, &mut self.neighbours, &self.config, &mut self.gone, message, &about);
+        let key = Key::new(&self.config, message, &about);
+        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
         self.sflow.read(message.bytes, &about, session, out);
+        held.settle();
         Ok(())
     }
 
@@ -201,7 +196,9 @@ impl Collector {
             engine: ((header.source_id >> 8) as u8, header.source_id as u8),
             ..about(message, Version::V9, header.source_id)
         };
-        let session = session(&mut self.sessions, &mut self.neighbours, &self.config, &mut self.gone, message, &about);
+        let key = Key::new(&self.config, message, &about);
+        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
         let mut walk = Walk {
             layouts: &mut self.layouts,
@@ -216,7 +213,8 @@ impl Collector {
         let whole = walk.sets(c, Version::V9);
         let missing = core::mem::take(&mut walk.missing);
         walk.session.counters.malformed += u64::from(!whole);
-        self.borrow(message, &about, missing, out);
+        held.settle();
+        self.borrow(&key, &about, missing, out);
         Ok(())
     }
 
@@ -225,7 +223,9 @@ impl Collector {
         let header = ipfix::Header::read(&mut c).map_err(|_| Reject::Short)?;
         let mut about =
             About { export: Nanos::new(header.seconds.into(), 0), ..about(message, Version::Ipfix, header.domain) };
-        let session = session(&mut self.sessions, &mut self.neighbours, &self.config, &mut self.gone, message, &about);
+        let key = Key::new(&self.config, message, &about);
+        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let session = &mut *held.session;
         about.init = session.init;
         // Octets behind the message's length are none of it; a length over the datagram is a message cut off.
         let length = usize::from(header.length).clamp(ipfix::HEADER, message.bytes.len());
@@ -251,64 +251,52 @@ impl Collector {
         if unknown || !missing.is_empty() || !whole {
             session.sequence.unknown();
         }
-        self.borrow(message, &about, missing, out);
+        held.settle();
+        self.borrow(&key, &about, missing, out);
         Ok(())
     }
 
     /// Data whose template this session does not know: where exactly one other session of the same address, format and
     /// domain knows it, that one's serves; else the data waits.
     #[cold]
-    fn lend(&mut self, message: &Datagram<'_>, about: &About, id: u16, bytes: &[u8], out: &mut dyn Receive) {
-        let own = self.key(message, about);
+    fn lend(&mut self, own: &Key, about: &About, id: u16, bytes: &[u8], out: &mut dyn Receive) {
+        let limit = timeout(&self.config, about);
         // Its template may have come behind it, in the same message.
-        if let Some(session) = self.sessions.get_mut(&own)
-            && let Some(layout) = session.templates.find(id, about.arrival, timeout(&self.config, about))
+        if let Some(held) = self.sessions.find(own)
+            && let Some(layout) = held.session.templates.find(id, about.arrival, limit)
         {
-            deliver(session, &mut self.sections, about, &layout, bytes, out);
-            return;
+            deliver(held.session, &mut self.sections, about, &layout, bytes, out);
+            return held.settle();
         }
         let mut found: Option<Arc<Layout>> = None;
         let mut several = false;
-        let keys = self.neighbours.get(&(message.from.ip(), about.version, about.domain));
-        for key in keys.into_iter().flatten().filter(|key| **key != own) {
-            let Some(other) = self.sessions.get_mut(key) else { continue };
-            if let Some(layout) = other.templates.find(id, about.arrival, timeout(&self.config, about)) {
+        for key in self.sessions.neighbours(own) {
+            let Some(other) = self.sessions.find(&key) else { continue };
+            if let Some(layout) = other.session.templates.find(id, about.arrival, limit) {
                 several |= found.as_ref().is_some_and(|found| **found != *layout);
                 found = Some(layout);
             }
         }
-        let Some(session) = self.sessions.get_mut(&own) else { return };
+        let Some(held) = self.sessions.find(own) else { return };
         match found.filter(|_| !several) {
             Some(layout) => {
-                session.counters.borrowed += 1;
-                deliver(session, &mut self.sections, about, &layout, bytes, out);
+                held.session.counters.borrowed += 1;
+                deliver(held.session, &mut self.sections, about, &layout, bytes, out);
             }
-            None => session.counters.no_template += session.waiting.push(id, about, bytes),
+            None => held.session.counters.no_template += held.session.waiting.push(id, about, bytes),
         }
+        held.settle();
     }
 
-    fn borrow(&mut self, message: &Datagram<'_>, about: &About, missing: Vec<Missing<'_>>, out: &mut dyn Receive) {
+    fn borrow(&mut self, own: &Key, about: &About, missing: Vec<Missing<'_>>, out: &mut dyn Receive) {
         for Missing { id, bytes } in missing {
-            self.lend(message, about, id, bytes, out);
+            self.lend(own, about, id, bytes, out);
         }
-    }
-
-    fn key(&self, message: &Datagram<'_>, about: &About) -> Key {
-        key(&self.config, message, about)
     }
 
     /// A session of TCP, TLS or SCTP ended: its templates with it (RFC 7011, section 8.1).
     pub fn closed(&mut self, transport: Transport, from: SocketAddr) {
-        let keys: Vec<Key> =
-            self.sessions.keys().filter(|key| key.transport == transport && key.from == from).copied().collect();
-        for key in keys {
-            self.forget(&key);
-        }
-    }
-
-    fn forget(&mut self, key: &Key) {
-        let Some(session) = self.sessions.remove(key) else { return };
-        forget(&mut self.neighbours, &mut self.gone, key, session);
+        self.sessions.closed(transport, from);
     }
 
     /// Called now and then with the time: what waited too long is given up.
@@ -318,17 +306,12 @@ impl Collector {
             return;
         }
         self.swept = now;
-        let limit = Nanos(now.0.saturating_sub(self.config.patience));
-        for session in self.sessions.values_mut().filter(|session| !session.waiting.is_empty()) {
-            session.counters.no_template += session.waiting.expire(limit);
-        }
+        self.sessions.expire(Nanos(now.0.saturating_sub(self.config.patience)));
     }
 
     /// Gives up everything that waits.
     pub fn flush(&mut self) {
-        for session in self.sessions.values_mut() {
-            session.counters.no_template += session.waiting.expire(Nanos(u64::MAX));
-        }
+        self.sessions.expire(Nanos(u64::MAX));
     }
 
     /// Messages that were none, by reason.
@@ -338,12 +321,38 @@ impl Collector {
 
     /// What every session knows and did, in no order.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.values()
+        self.sessions.iter()
+    }
+
+    /// Tells of every session that did something since this was last asked; `None` of one that is forgotten.
+    pub fn touched(&mut self, tell: &mut dyn FnMut(&Key, Option<&Session>)) {
+        self.sessions.touched(tell);
     }
 
     /// What sessions did that are forgotten.
-    pub fn gone(&self) -> &super::session::Counters {
-        &self.gone
+    pub fn gone(&self) -> &Counters {
+        self.sessions.gone()
+    }
+
+    /// Takes for known what an earlier run learnt of exporters.
+    pub fn remember(&mut self, saved: Arc<Exporters>) {
+        self.sessions.remember(saved);
+    }
+
+    /// What is worth knowing in a later run that begins `now`.
+    pub fn learnt(&self, now: Nanos) -> Exporters {
+        let timeout = self.config.template_timeout;
+        self.sessions.learnt(Nanos(if timeout == 0 { 0 } else { now.0.saturating_sub(timeout) }))
+    }
+
+    /// Sessions that had to go for want of memory.
+    pub fn crowded_out(&self) -> u64 {
+        self.sessions.crowded_out()
+    }
+
+    /// Bytes in use of [`Config::memory`], near enough.
+    pub fn memory(&self) -> usize {
+        self.sessions.used() + self.layouts.bytes()
     }
 
     /// How many layouts are in use.
@@ -380,80 +389,4 @@ fn about(message: &Datagram<'_>, version: Version, domain: u32) -> About {
         init: None,
         arrival: message.time,
     }
-}
-
-fn key(config: &Config, message: &Datagram<'_>, about: &About) -> Key {
-    let mut from = message.from;
-    if config.ignore_port && !message.transport.is_session() {
-        from.set_port(0);
-    }
-    // An agent may send through another address; sub-agents are the agent's.
-    if about.version == Version::Sflow5 {
-        from.set_ip(about.exporter);
-    }
-    Key { from, transport: message.transport, version: about.version, domain: about.domain }
-}
-
-/// The session of a message, made now if it is new.
-fn session<'a>(
-    sessions: &'a mut HashMap<Key, Session>,
-    neighbours: &mut HashMap<(IpAddr, Version, u32), Vec<Key>>,
-    config: &Config,
-    gone: &mut super::session::Counters,
-    message: &Datagram<'_>,
-    about: &About,
-) -> &'a mut Session {
-    let key = key(config, message, about);
-    if sessions.len() >= config.max_sessions && !sessions.contains_key(&key) {
-        make_room(sessions, neighbours, gone);
-    }
-    let session = sessions.entry(key).or_insert_with(|| {
-        neighbours.entry((message.from.ip(), about.version, about.domain)).or_default().push(key);
-        Session::new(*about, config.rate)
-    });
-    session.about = *about;
-    session.counters.messages += 1;
-    session.counters.bytes += message.bytes.len() as u64;
-    if about.version != Version::Sflow5 {
-        session.skew.arrived(about.export, about.arrival);
-    }
-    session
-}
-
-/// Forgets one session in sixteen: first those that sent little, as made-up sources do, then those longest unheard of.
-#[cold]
-fn make_room(
-    sessions: &mut HashMap<Key, Session>,
-    neighbours: &mut HashMap<(IpAddr, Version, u32), Vec<Key>>,
-    gone: &mut super::session::Counters,
-) {
-    const FEW: u64 = 3;
-    let mut order: Vec<_> =
-        sessions.iter().map(|(key, session)| (session.counters.messages > FEW, session.last_seen(), *key)).collect();
-    let many = (order.len() / 16).max(1);
-    if many < order.len() {
-        order.select_nth_unstable_by_key(many, |(proven, seen, _)| (*proven, *seen));
-    }
-    for (_, _, key) in order.into_iter().take(many) {
-        if let Some(session) = sessions.remove(&key) {
-            forget(neighbours, gone, &key, session);
-        }
-    }
-}
-
-fn forget(
-    neighbours: &mut HashMap<(IpAddr, Version, u32), Vec<Key>>,
-    gone: &mut super::session::Counters,
-    key: &Key,
-    mut session: Session,
-) {
-    let neighbour = (key.from.ip(), key.version, key.domain);
-    if let Some(keys) = neighbours.get_mut(&neighbour) {
-        keys.retain(|other| other != key);
-        if keys.is_empty() {
-            neighbours.remove(&neighbour);
-        }
-    }
-    session.counters.no_template += session.waiting.expire(Nanos(u64::MAX));
-    gone.add(&session.counters);
 }

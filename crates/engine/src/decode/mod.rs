@@ -1,6 +1,7 @@
 //! From bytes to what the meter and the encoders understand.
 
 pub mod collector;
+pub mod filter;
 pub mod fragment;
 pub mod layout;
 pub mod netflow5;
@@ -9,9 +10,11 @@ pub mod packet;
 pub mod records;
 pub mod sampled;
 pub mod sampling;
+pub mod saved;
 pub mod section;
 pub mod sequence;
 pub mod session;
+pub mod sessions;
 pub mod sflow5;
 pub mod templates;
 mod walk;

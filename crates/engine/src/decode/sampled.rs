@@ -128,7 +128,7 @@ impl Rows {
     pub fn new(layouts: &mut Layouts) -> Rows {
         let mut family = |own: &[Specifier]| {
             let fields: Vec<_> = own.iter().chain(&COMMON).copied().collect();
-            let layout = layouts.of(&fields, 0).ok().flatten().expect("sampled packets have a layout");
+            let layout = layouts.of(&fields, 0).expect("sampled packets have a layout");
             Family { layout, bytes: Vec::new() }
         };
         Rows { ipv4: family(&IPV4), ipv6: family(&IPV6), parts: KeyParts::default() }

@@ -28,6 +28,39 @@ impl Samplers {
         Samplers { forced: rate, ..Samplers::default() }
     }
 
+    /// Rates by sampler, in order, and that of what names none: as options data told them.
+    pub fn told(&self) -> (Vec<(u64, u32)>, Option<u32>) {
+        let mut samplers: Vec<_> = self.by_id.iter().map(|(id, rate)| (*id, *rate)).collect();
+        samplers.sort_unstable();
+        (samplers, self.all)
+    }
+
+    /// Takes a rate for known: of a sampler, or of what names none.
+    pub fn tell(&mut self, id: Option<u64>, rate: u32) {
+        match id {
+            Some(id) if self.by_id.len() < MAX_SAMPLERS || self.by_id.contains_key(&id) => {
+                self.by_id.insert(id, rate);
+            }
+            Some(_) => {}
+            None => self.all = Some(rate),
+        }
+    }
+
+    /// How many samplers are known.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// True when none is.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// With the rates of these, but for what the user says.
+    pub fn restored(self, saved: &Samplers) -> Samplers {
+        Samplers { by_id: saved.by_id.clone(), all: saved.all, ..self }
+    }
+
     /// What a header says; 0 is nothing.
     #[inline]
     pub fn header(&mut self, rate: u32) {
@@ -43,7 +76,7 @@ impl Samplers {
         if layout.sampling.is_silent() {
             return self.usual();
         }
-        self.told(layout, record, spans)
+        self.of_record(layout, record, spans)
     }
 
     /// The rate of records that tell none.
@@ -52,7 +85,7 @@ impl Samplers {
         self.forced.or(self.all).or(self.header).unwrap_or(1)
     }
 
-    fn told(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
+    fn of_record(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
         let own = interval(layout, record, spans);
         let id = layout.sampling.id.map(|(at, length)| number(record.octets(at, length, spans)));
         own.or_else(|| id.and_then(|id| self.by_id.get(&id).copied())).unwrap_or_else(|| self.usual())
@@ -63,15 +96,7 @@ impl Samplers {
         let Some(rate) = interval(layout, record, spans).or_else(|| probability(layout, record, spans)) else {
             return false;
         };
-        match layout.sampling.id {
-            Some((at, length)) => {
-                let id = number(record.octets(at, length, spans));
-                if self.by_id.len() < MAX_SAMPLERS || self.by_id.contains_key(&id) {
-                    self.by_id.insert(id, rate);
-                }
-            }
-            None => self.all = Some(rate),
-        }
+        self.tell(layout.sampling.id.map(|(at, length)| number(record.octets(at, length, spans))), rate);
         true
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use flowsonde_wire::Nanos;
+use flowsonde_wire::export::ipfix::Specifier;
 
 use super::records::{About, Version};
 use super::sampling::Samplers;
+use super::saved::Saved;
 use super::sequence::Sequence;
 use super::sflow5::sources::Sources;
-use super::templates::Templates;
+use super::templates::{Layouts, Templates};
 
 /// One exporter's domain, engine or sub-agent.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub struct Session {
     pub counters: Counters,
     /// Difference of the clocks: arrival less time of export, the least seen of late.
     pub skew: Skew,
+    /// Bytes the budget was last charged for it.
+    pub(super) charged: usize,
+    /// It did something that was not told yet.
+    pub(super) touched: bool,
 }
 
 impl Session {
@@ -46,127 +52,145 @@ impl Session {
             waiting: Waiting::default(),
             counters: Counters::default(),
             skew: Skew::default(),
+            charged: 0,
+            touched: false,
         }
+    }
+
+    /// Takes for known what an earlier run learnt.
+    pub(super) fn restore(&mut self, saved: &Saved, layouts: &mut Layouts) {
+        for (id, shape, refreshed) in &saved.templates {
+            let fields = shape.specifiers.iter().map(|&(pen, id, length)| Specifier { pen, id, length });
+            let layout = layouts.of(&fields.collect::<Vec<_>>(), shape.scopes);
+            let known = layout.is_ok_and(|layout| self.templates.insert(*id, layout, *refreshed));
+            self.counters.templates_restored += u64::from(known);
+        }
+        self.samplers = core::mem::take(&mut self.samplers).restored(&saved.samplers);
+        self.init = saved.init;
+    }
+
+    /// What it did, with what its sequence numbers tell.
+    pub fn summary(&self) -> Counters {
+        let mut counters = self.counters;
+        let lost = match self.about.version {
+            Version::V5 | Version::V7 => &mut counters.lost_flows,
+            Version::Ipfix => &mut counters.lost_records,
+            _ => &mut counters.lost_messages,
+        };
+        *lost = self.sequence.lost;
+        counters.late = self.sequence.late;
+        counters.epochs = self.sequence.epochs;
+        counters
+    }
+
+    /// Bytes it takes, near enough: itself and its place among the others, its templates, samplers, sources, and what
+    /// waits. Layouts are counted where they are kept.
+    pub(super) fn memory(&self) -> usize {
+        /// Itself, its key at three places, and the room that tables keep free.
+        const SELF: usize = size_of::<Session>() + 512;
+        const TEMPLATE: usize = 2 * size_of::<(u16, super::templates::Template)>();
+        const SAMPLER: usize = 3 * size_of::<(u64, u32)>();
+        const SOURCE: usize = 32;
+        const WAITS: usize = 2 * size_of::<Waits>();
+        /// Least places of a table, and of a queue.
+        const FEW: usize = 4;
+        let places = |number: usize| if number == 0 { 0 } else { number.max(FEW) };
+        SELF + places(self.templates.len()) * TEMPLATE
+            + places(self.samplers.len()) * SAMPLER
+            + places(self.sources.len()) * SOURCE
+            + places(self.waiting.len()) * WAITS
+            + self.waiting.bytes()
     }
 
     /// When it was last heard of.
     pub fn last_seen(&self) -> Nanos {
         self.about.arrival
     }
-
-    /// How sequence numbers count.
-    pub fn sequence_unit(&self) -> &'static str {
-        match self.about.version {
-            Version::V5 | Version::V7 => "flows",
-            Version::Ipfix => "records",
-            _ => "messages",
-        }
-    }
 }
 
-/// What became of a session's messages. `sets = sets_decoded + no_template + those that wait`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+/// Declares the counters of a session: one row each, the name it has in the ledger being its own.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What became of a session's messages. `sets = sets_decoded + no_template + expired + those that wait`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Adds another session's.
+            pub fn add(&mut self, other: &Counters) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+counters! {
     /// Messages.
-    pub messages: u64,
+    messages,
     /// Bytes of them.
-    pub bytes: u64,
+    bytes,
     /// Messages cut off, or with sets that lead nowhere: what could be read of them was.
-    pub malformed: u64,
+    malformed,
+    /// Flows that never came, by the sequence numbers of NetFlow v5.
+    lost_flows,
+    /// Data records that never came, by those of IPFIX.
+    lost_records,
+    /// Messages that never came, by those of NetFlow v9 and sFlow.
+    lost_messages,
+    /// Units that came out of order, in the same units; they are not lost.
+    late,
+    /// New starts of the exporter.
+    epochs,
     /// Data sets.
-    pub sets: u64,
+    sets,
     /// Data sets whose records were read.
-    pub sets_decoded: u64,
-    /// Data sets given up: their template did not come in time, or there was no room to wait.
-    pub no_template: u64,
+    sets_decoded,
+    /// Data sets that nobody reads: `--template-ids` leaves their template out.
+    sets_filtered,
+    /// Data sets given up to make room for younger ones, or with their session.
+    no_template,
+    /// Data sets given up as their template did not come in time.
+    expired,
     /// Data sets that waited for their template and were read then.
-    pub replayed: u64,
+    replayed,
     /// Records of flows read.
-    pub flows: u64,
+    flows,
     /// Records of options read.
-    pub options: u64,
+    options,
     /// Templates that came, refreshes included.
-    pub templates: u64,
+    templates,
+    /// Templates known from an earlier run.
+    templates_restored,
     /// Templates refused: too long, too many.
-    pub templates_refused: u64,
+    templates_refused,
     /// Templates that changed under their id.
-    pub templates_changed: u64,
+    templates_changed,
     /// Withdrawals, and those that do not count as they came over UDP.
-    pub withdrawals: u64,
+    withdrawals,
     /// Templates found under another port or domain of the same address.
-    pub borrowed: u64,
+    borrowed,
     /// Samples of packets (sFlow, NetFlow-Lite): `samples = samples_other +` the flows made of them.
-    pub samples: u64,
+    samples,
     /// Samples of packets that are not IP, or of which too little is told.
-    pub samples_other: u64,
+    samples_other,
     /// Samples of packets that never came, by the numbers of their sources.
-    pub samples_lost: u64,
+    samples_lost,
     /// Samples the agent had to drop, as it tells.
-    pub sample_drops: u64,
+    sample_drops,
     /// Samples of which not all could be read.
-    pub samples_malformed: u64,
+    samples_malformed,
     /// Samples of formats that are not known.
-    pub samples_unknown: u64,
+    samples_unknown,
     /// Samples of counters.
-    pub counter_samples: u64,
+    counter_samples,
 }
 
 impl Counters {
     /// Data records read, whatever became of them: what IPFIX counts by.
     pub fn records(&self) -> u64 {
         self.flows + self.options + self.samples_other
-    }
-
-    /// Adds another session's.
-    pub fn add(&mut self, other: &Counters) {
-        let Counters {
-            messages,
-            bytes,
-            malformed,
-            sets,
-            sets_decoded,
-            no_template,
-            replayed,
-            flows,
-            options,
-            templates,
-            templates_refused,
-            templates_changed,
-            withdrawals,
-            borrowed,
-            samples,
-            samples_other,
-            samples_lost,
-            sample_drops,
-            samples_malformed,
-            samples_unknown,
-            counter_samples,
-        } = other;
-        for (mine, other) in [
-            (&mut self.messages, messages),
-            (&mut self.bytes, bytes),
-            (&mut self.malformed, malformed),
-            (&mut self.sets, sets),
-            (&mut self.sets_decoded, sets_decoded),
-            (&mut self.no_template, no_template),
-            (&mut self.replayed, replayed),
-            (&mut self.flows, flows),
-            (&mut self.options, options),
-            (&mut self.templates, templates),
-            (&mut self.templates_refused, templates_refused),
-            (&mut self.templates_changed, templates_changed),
-            (&mut self.withdrawals, withdrawals),
-            (&mut self.borrowed, borrowed),
-            (&mut self.samples, samples),
-            (&mut self.samples_other, samples_other),
-            (&mut self.samples_lost, samples_lost),
-            (&mut self.sample_drops, sample_drops),
-            (&mut self.samples_malformed, samples_malformed),
-            (&mut self.samples_unknown, samples_unknown),
-            (&mut self.counter_samples, counter_samples),
-        ] {
-            *mine += other;
-        }
     }
 }
 

@@ -96,32 +96,42 @@ impl Templates {
 pub struct Layouts {
     by_shape: HashMap<Shape, Weak<Layout>>,
     next: u32,
+    /// Bytes of all, dead ones that were not swept out yet included.
+    bytes: usize,
     /// Entries at which dead ones are swept out.
     sweep: usize,
 }
 
-/// Most layouts in use at a time. An exporter has a handful; who sends more is making them up.
-pub const MAX_LAYOUTS: usize = 1 << 16;
-
 impl Layouts {
-    /// The layout of these fields, made now or shared. `None` when there are [`MAX_LAYOUTS`].
-    pub fn of(&mut self, specifiers: &[Specifier], scopes: u16) -> Result<Option<Arc<Layout>>, Refused> {
+    /// The layout of these fields, made now or shared.
+    pub fn of(&mut self, specifiers: &[Specifier], scopes: u16) -> Result<Arc<Layout>, Refused> {
         let shape =
             Shape { specifiers: specifiers.iter().map(|field| (field.pen, field.id, field.length)).collect(), scopes };
         if let Some(layout) = self.by_shape.get(&shape).and_then(Weak::upgrade) {
-            return Ok(Some(layout));
+            return Ok(layout);
         }
         if self.by_shape.len() >= self.sweep.max(1024) {
-            self.by_shape.retain(|_, layout| layout.strong_count() > 0);
-            self.sweep = (self.by_shape.len() * 2).min(MAX_LAYOUTS);
-        }
-        if self.by_shape.len() >= MAX_LAYOUTS {
-            return Ok(None);
+            self.sweep();
         }
         self.next = self.next.wrapping_add(1);
         let layout = Arc::new(Layout::new(self.next, specifiers, scopes)?);
-        self.by_shape.insert(shape, Arc::downgrade(&layout));
-        Ok(Some(layout))
+        self.bytes += memory(specifiers.len());
+        // One of the same fields may lie there, dead.
+        if self.by_shape.insert(shape, Arc::downgrade(&layout)).is_some() {
+            self.bytes -= memory(specifiers.len());
+        }
+        Ok(layout)
+    }
+
+    /// Forgets layouts that no session has any more.
+    pub fn sweep(&mut self) {
+        let bytes = &mut self.bytes;
+        self.by_shape.retain(|shape, layout| {
+            let alive = layout.strong_count() > 0;
+            *bytes -= if alive { 0 } else { memory(shape.specifiers.len()) };
+            alive
+        });
+        self.sweep = self.by_shape.len() * 2;
     }
 
     /// How many are kept.
@@ -133,6 +143,19 @@ impl Layouts {
     pub fn is_empty(&self) -> bool {
         self.by_shape.is_empty()
     }
+
+    /// Bytes that all take, near enough, with the programs outputs make of them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Bytes of a layout of so many fields: the fields, the shape it is found by, and a step each in the programs of two
+/// outputs.
+pub(super) fn memory(fields: usize) -> usize {
+    const LAYOUT: usize = 512;
+    const FIELD: usize = size_of::<super::layout::Field>() + 2 * size_of::<super::layout::Row>() + 2 * 96;
+    LAYOUT + fields * FIELD
 }
 
 #[cfg(test)]
@@ -144,23 +167,20 @@ mod tests {
     #[test]
     fn equal_templates_share_a_layout_and_dead_ones_go() {
         let mut layouts = Layouts::default();
-        let first = layouts.of(&FIELDS, 0).expect("sound").expect("room");
-        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound").expect("room")));
-        assert_ne!(layouts.of(&FIELDS, 1).expect("sound").expect("room").number, first.number);
+        let first = layouts.of(&FIELDS, 0).expect("sound");
+        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound")));
+        assert_ne!(layouts.of(&FIELDS, 1).expect("sound").number, first.number);
         for id in 0..5000 {
-            layouts.of(&[Specifier { pen: 9, id, length: 4 }], 0).expect("sound").expect("room");
+            layouts.of(&[Specifier { pen: 9, id, length: 4 }], 0).expect("sound");
         }
         assert!(layouts.len() <= 2048, "{}", layouts.len());
-        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound").expect("room")));
+        assert!(Arc::ptr_eq(&first, &layouts.of(&FIELDS, 0).expect("sound")));
     }
 
     #[test]
     fn a_template_takes_the_place_of_the_one_before_and_grows_old() {
         let mut layouts = Layouts::default();
-        let (one, other) = (
-            layouts.of(&FIELDS, 0).expect("sound").expect("room"),
-            layouts.of(&FIELDS[..1], 0).expect("sound").expect("room"),
-        );
+        let (one, other) = (layouts.of(&FIELDS, 0).expect("sound"), layouts.of(&FIELDS[..1], 0).expect("sound"));
         let mut templates = Templates::default();
         assert!(templates.insert(256, one, Nanos(10)));
         assert!(templates.insert(256, Arc::clone(&other), Nanos(20)));
@@ -173,7 +193,7 @@ mod tests {
     #[test]
     fn ids_are_bounded() {
         let mut layouts = Layouts::default();
-        let layout = layouts.of(&FIELDS, 0).expect("sound").expect("room");
+        let layout = layouts.of(&FIELDS, 0).expect("sound");
         let mut templates = Templates::default();
         let taken = (256..=u16::MAX).filter(|&id| templates.insert(id, Arc::clone(&layout), Nanos(0))).count();
         assert_eq!(taken, MAX_TEMPLATES);

@@ -112,7 +112,7 @@ impl<'b> Walk<'_, 'b> {
 
     fn insert(&mut self, id: u16, specifiers: &[ipfix::Specifier], scopes: u16) {
         self.session.counters.templates += 1;
-        let Ok(Some(layout)) = self.layouts.of(specifiers, scopes) else {
+        let Ok(layout) = self.layouts.of(specifiers, scopes) else {
             self.session.counters.templates_refused += 1;
             return;
         };
@@ -131,7 +131,7 @@ impl<'b> Walk<'_, 'b> {
     fn data(&mut self, id: u16, bytes: &'b [u8]) {
         self.session.counters.sets += 1;
         if !self.config.template_ids.is_empty() && !self.config.template_ids.contains(&id) {
-            self.session.counters.no_template += 1;
+            self.session.counters.sets_filtered += 1;
             self.unknown = true;
             return;
         }

@@ -384,27 +384,35 @@ fn origin(about: &About) -> u64 {
 #[derive(Debug)]
 pub struct Programs<K> {
     by_number: std::collections::HashMap<u32, (std::sync::Weak<Layout>, Program<K>)>,
-    last: u32,
+    /// Steps of all of them, those of dead layouts included.
+    steps: usize,
+    /// Steps at which dead ones are swept out.
     sweep: usize,
 }
 
 impl<K> Default for Programs<K> {
     fn default() -> Self {
-        Programs { by_number: std::collections::HashMap::new(), last: 0, sweep: 256 }
+        Programs { by_number: std::collections::HashMap::new(), steps: 0, sweep: Self::FEW }
     }
 }
 
 impl<K> Programs<K> {
+    /// Steps that are not worth sweeping.
+    const FEW: usize = 1 << 15;
+
     /// The program of a layout; compiled by `make` when there is none.
     pub fn of(&mut self, layout: &std::sync::Arc<Layout>, make: impl FnOnce(&Layout) -> Program<K>) -> &Program<K> {
-        let new = self.last != layout.number && !self.by_number.contains_key(&layout.number);
-        if new && self.by_number.len() >= self.sweep {
+        if self.steps >= self.sweep && !self.by_number.contains_key(&layout.number) {
             self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);
-            self.sweep = (2 * self.by_number.len()).max(256);
+            self.steps = self.by_number.values().map(|(_, program)| program.ops.len()).sum();
+            self.sweep = (2 * self.steps).max(Self::FEW);
         }
-        self.last = layout.number;
-        let entry =
-            self.by_number.entry(layout.number).or_insert_with(|| (std::sync::Arc::downgrade(layout), make(layout)));
+        let steps = &mut self.steps;
+        let entry = self.by_number.entry(layout.number).or_insert_with(|| {
+            let program = make(layout);
+            *steps += program.ops.len();
+            (std::sync::Arc::downgrade(layout), program)
+        });
         &entry.1
     }
 }

@@ -395,7 +395,7 @@ mod tests {
 
     fn run(transcoder: &mut dyn Transcode, count: usize) -> Messages {
         let specifiers = FIELDS.map(|(pen, id, length)| Specifier { pen, id, length });
-        let layout = Layouts::default().of(&specifiers, 0).expect("sound").expect("room");
+        let layout = Layouts::default().of(&specifiers, 0).expect("sound");
         let mut bytes = record().repeat(count);
         bytes.extend([0, 0]);
         let mut samplers = Samplers::default();

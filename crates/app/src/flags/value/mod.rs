@@ -3,6 +3,7 @@
 pub mod aggregation;
 pub mod collector;
 pub mod command;
+pub mod filter;
 pub mod interface_rule;
 pub mod listen;
 pub mod network;

@@ -1,5 +1,6 @@
 //! Networks: `192.168.0.0/16`, `10.0.0.0/255.0.0.0`, `2001:db8::/32`, or one address.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -70,6 +71,29 @@ impl Networks {
     }
 }
 
+/// Networks, to be looked up often: costs as many looks as they have lengths of prefix.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup(Vec<(u8, HashSet<IpAddr>)>);
+
+impl Lookup {
+    /// Of these networks.
+    pub fn new(networks: &[Net]) -> Lookup {
+        let mut lengths = Vec::<(u8, HashSet<IpAddr>)>::new();
+        for net in networks {
+            match lengths.iter_mut().find(|(prefix, _)| *prefix == net.prefix) {
+                Some((_, found)) => _ = found.insert(net.addr),
+                None => lengths.push((net.prefix, HashSet::from([net.addr]))),
+            }
+        }
+        Lookup(lengths)
+    }
+
+    /// Whether this address is in one of them.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        self.0.iter().any(|(prefix, found)| found.contains(&masked(addr, *prefix)))
+    }
+}
+
 /// A prefix length from `16` or, for IPv4, from a mask like `255.255.0.0`.
 fn prefix(text: &str, v4: bool) -> Option<u8> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -102,9 +126,11 @@ mod tests {
         nets.add("10.1.2.3/8, 192.168.1.0/255.255.255.0,2001:db8::/33,1.1.1.1").unwrap();
         for inside in ["10.255.0.1", "192.168.1.7", "2001:db8:7fff::1", "1.1.1.1"] {
             assert!(nets.contains(inside.parse().unwrap()), "{inside}");
+            assert!(Lookup::new(&nets.0).contains(inside.parse().unwrap()), "{inside}");
         }
         for outside in ["11.0.0.1", "192.168.2.1", "2001:db8:8000::1", "1.1.1.2", "::ffff:10.0.0.1"] {
             assert!(!nets.contains(outside.parse().unwrap()), "{outside}");
+            assert!(!Lookup::new(&nets.0).contains(outside.parse().unwrap()), "{outside}");
         }
         assert_eq!(nets.0[0].to_string(), "10.0.0.0/8");
     }

@@ -2,19 +2,22 @@
 //!
 //! ```text
 //! receive  (datagrams) came       -> handed on  | kernel_drops, truncated, ...                     one a port
-//! decode   (datagrams) handed on  -> read       | short, not_flow                                  one a port
+//! decode   (datagrams) handed on  -> read       | short, not_flow, not_allowed                     one a port
 //! exporter (datagrams) read       -> read                                                          one an exporter
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
 //! records  (records)   flows      -> outputs                                                       one an exporter
+//! filter   (records)   flows      -> outputs    | black_listed, filtered      where there is one    one a port
 //! queue    (records)   for it     -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
 //! ```
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use flowsonde_engine::decode::session;
+use flowsonde_engine::decode::records::Version;
+use flowsonde_engine::decode::session::{self, Session};
+use flowsonde_engine::decode::sessions::Key;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
 use super::desk::Desk;
@@ -27,10 +30,23 @@ pub struct Account {
     name: String,
     source: Source,
     rejected: Vec<(&'static str, u64)>,
-    /// By exporter: address and port.
-    exporters: BTreeMap<(IpAddr, u16), Exporter>,
+    sessions: HashMap<Key, Seen>,
     gone: session::Counters,
+    crowded_out: u64,
+    left_out: Option<[(&'static str, u64); 2]>,
     lines: Vec<Line>,
+}
+
+/// What one session did.
+#[derive(Clone, Debug)]
+struct Seen {
+    exporter: SocketAddr,
+    counters: session::Counters,
+    waiting: u64,
+    templates: u64,
+    skew_ms: Option<i64>,
+    sflow: bool,
+    last_seen: u64,
 }
 
 /// What one exporter sent, all its domains together.
@@ -38,9 +54,39 @@ pub struct Account {
 struct Exporter {
     counters: session::Counters,
     waiting: u64,
-    lost: u64,
+    templates: u64,
+    domains: u64,
+    /// Of the domain whose clock is furthest off.
+    skew_ms: Option<i64>,
     sflow: bool,
     last_seen: u64,
+}
+
+impl Seen {
+    fn of(session: &Session) -> Seen {
+        let about = &session.about;
+        Seen {
+            exporter: SocketAddr::new(about.exporter, about.port),
+            counters: session.summary(),
+            waiting: session.waiting.len() as u64,
+            templates: session.templates.len() as u64,
+            skew_ms: session.skew.millis(),
+            sflow: about.version == Version::Sflow5,
+            last_seen: about.arrival.seconds(),
+        }
+    }
+}
+
+impl Exporter {
+    fn add(&mut self, seen: &Seen) {
+        self.counters.add(&seen.counters);
+        self.waiting += seen.waiting;
+        self.templates += seen.templates;
+        self.domains += 1;
+        self.skew_ms = self.skew_ms.into_iter().chain(seen.skew_ms).max_by_key(|skew| skew.unsigned_abs());
+        self.sflow |= seen.sflow;
+        self.last_seen = self.last_seen.max(seen.last_seen);
+    }
 }
 
 /// What one output was given.
@@ -57,30 +103,40 @@ impl Account {
             name: name.to_owned(),
             source: Source::default(),
             rejected: Vec::new(),
-            exporters: BTreeMap::new(),
+            sessions: HashMap::new(),
             gone: session::Counters::default(),
+            crowded_out: 0,
+            left_out: None,
             lines: Vec::new(),
         }
     }
 
-    /// Takes the present state.
-    pub fn update(&mut self, source: &mut dyn Exports, desk: &Desk) {
+    /// Takes the present state. Costs as much as there are exporters that sent something since the last time.
+    pub fn update(&mut self, source: &mut dyn Exports, desk: &mut Desk) {
         self.source = source.counters();
         self.rejected.clear();
-        self.rejected.extend(desk.collector.rejected());
-        self.exporters.clear();
-        for session in desk.collector.sessions() {
-            let about = &session.about;
-            let exporter = self.exporters.entry((about.exporter, about.port)).or_default();
-            exporter.counters.add(&session.counters);
-            exporter.waiting += session.waiting.len() as u64;
-            exporter.lost += session.sequence.lost;
-            exporter.sflow |= about.version == flowsonde_engine::decode::records::Version::Sflow5;
-            exporter.last_seen = exporter.last_seen.max(about.arrival.seconds());
-        }
+        self.rejected.extend(desk.rejected());
+        let sessions = &mut self.sessions;
+        desk.collector.touched(&mut |key, session| {
+            match session {
+                Some(session) => sessions.insert(*key, Seen::of(session)),
+                None => sessions.remove(key),
+            };
+        });
         self.gone = *desk.collector.gone();
+        self.crowded_out = desk.collector.crowded_out();
+        self.left_out = desk.left_out();
         self.lines.clear();
         self.lines.extend(desk.lines().map(|line| Line { records: line.records, queue_full: line.queue_full }));
+    }
+
+    /// By address and port.
+    fn exporters(&self) -> BTreeMap<SocketAddr, Exporter> {
+        let mut exporters = BTreeMap::<_, Exporter>::new();
+        for seen in self.sessions.values() {
+            exporters.entry(seen.exporter).or_default().add(seen);
+        }
+        exporters
     }
 }
 
@@ -117,14 +173,15 @@ pub fn sums(accounts: &[Account]) -> Sums {
         sums.kernel_drops += account.source.kernel_drops;
         sums.rejected += account.rejected.iter().map(|(_, count)| count).sum::<u64>();
         sums.queue_full += account.lines.iter().map(|line| line.queue_full).sum::<u64>();
-        for ((address, _), exporter) in &account.exporters {
+        for (address, exporter) in account.exporters() {
             let counters = &exporter.counters;
             let (samples, flows) = if exporter.sflow { (counters.flows, 0) } else { (0, counters.flows) };
             sums.samples += samples;
             sums.flows += flows;
             sums.sample_drops += counters.sample_drops;
             let last_seen = exporter.last_seen;
-            sums.exporters.push(Told { address: *address, last_seen, samples, flows, lost: exporter.lost });
+            let lost = counters.lost_flows + counters.lost_records + counters.lost_messages;
+            sums.exporters.push(Told { address: address.ip(), last_seen, samples, flows, lost });
         }
     }
     sums
@@ -143,27 +200,30 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         ledger.stages.push(stage);
     }
     for account in accounts {
+        let exporters = account.exporters();
         let mut stage = Stage::new("decode", &account.name, Unit::Datagrams);
         for (reason, count) in &account.rejected {
             stage = stage.losing(reason, *count);
         }
         stage.received = account.source.datagrams;
-        stage.delivered = account.every().map(|(_, counters, _)| counters.messages).sum();
-        ledger.stages.push(stage);
-    }
-    for account in accounts {
-        for (name, counters, waiting) in account.every() {
-            let stage = |stage, unit| Stage { exporter: Some(name.clone()), ..Stage::new(stage, &account.name, unit) };
-            let both = |stage: Stage, count| Stage { received: count, delivered: count, ..stage };
-            ledger.stages.push(both(stage("exporter", Unit::Datagrams), counters.messages));
-            let sets = stage("sets", Unit::Messages).losing("no_template", counters.no_template);
-            ledger.stages.push(Stage {
-                received: counters.sets,
-                delivered: counters.sets_decoded,
-                held: waiting,
-                ..sets
-            });
-            ledger.stages.push(both(stage("records", Unit::Records), counters.flows));
+        stage.delivered =
+            exporters.values().map(|exporter| exporter.counters.messages).sum::<u64>() + account.gone.messages;
+        ledger.stages.push(noting(stage, &[("crowded_out", account.crowded_out)]));
+        let flows = exporters.values().map(|exporter| exporter.counters.flows).sum::<u64>() + account.gone.flows;
+        for (name, exporter) in exporters {
+            of_exporter(&mut ledger, &account.name, &name.to_string(), &exporter);
+        }
+        // Those that are forgotten together as one.
+        if account.gone != session::Counters::default() {
+            let gone = Exporter { counters: account.gone, ..Exporter::default() };
+            of_exporter(&mut ledger, &account.name, "forgotten", &gone);
+        }
+        if let Some(left_out) = account.left_out {
+            let stage = left_out
+                .iter()
+                .fold(Stage::new("filter", &account.name, Unit::Records), |stage, (why, n)| stage.losing(why, *n));
+            let delivered = flows.saturating_sub(left_out.iter().map(|(_, n)| n).sum());
+            ledger.stages.push(Stage { received: flows, delivered, ..stage });
         }
     }
     for (at, (name, sink)) in outputs.counters().enumerate() {
@@ -188,15 +248,60 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     ledger
 }
 
-impl Account {
-    /// Every exporter by name, those that are forgotten together as one.
-    fn every(&self) -> impl Iterator<Item = (String, session::Counters, u64)> {
-        let gone = (self.gone != session::Counters::default()).then(|| ("forgotten".to_owned(), self.gone, 0));
-        let known = self.exporters.iter();
-        known
-            .map(|((address, port), exporter)| {
-                (std::net::SocketAddr::new(*address, *port).to_string(), exporter.counters, exporter.waiting)
-            })
-            .chain(gone)
-    }
+/// The three stages of an exporter.
+fn of_exporter(ledger: &mut Ledger, source: &str, name: &str, exporter: &Exporter) {
+    let Exporter { counters, skew_ms, .. } = exporter;
+    let stage = |stage, unit| Stage { exporter: Some(name.to_owned()), ..Stage::new(stage, source, unit) };
+    let both = |stage: Stage, count| Stage { received: count, delivered: count, ..stage };
+    let skew = |behind: bool| skew_ms.filter(|skew| (*skew > 0) == behind).map_or(0, i64::unsigned_abs);
+    ledger.stages.push(noting(
+        both(stage("exporter", Unit::Datagrams), counters.messages),
+        &[
+            ("bytes", counters.bytes),
+            ("domains", exporter.domains),
+            ("malformed", counters.malformed),
+            ("sequence_lost_flows", counters.lost_flows),
+            ("sequence_lost_records", counters.lost_records),
+            ("sequence_lost_datagrams", counters.lost_messages),
+            ("sequence_late", counters.late),
+            ("restarts", counters.epochs),
+            ("clock_behind_ms", skew(true)),
+            ("clock_ahead_ms", skew(false)),
+        ],
+    ));
+    let sets = stage("sets", Unit::Messages)
+        .losing("no_template", counters.no_template)
+        .losing("template_late", counters.expired)
+        .losing("template_ids", counters.sets_filtered);
+    let sets = Stage { received: counters.sets, delivered: counters.sets_decoded, held: exporter.waiting, ..sets };
+    ledger.stages.push(noting(
+        sets,
+        &[
+            ("templates", exporter.templates),
+            ("templates_received", counters.templates),
+            ("templates_restored", counters.templates_restored),
+            ("templates_refused", counters.templates_refused),
+            ("templates_changed", counters.templates_changed),
+            ("templates_borrowed", counters.borrowed),
+            ("withdrawals", counters.withdrawals),
+            ("replayed", counters.replayed),
+        ],
+    ));
+    ledger.stages.push(noting(
+        both(stage("records", Unit::Records), counters.flows),
+        &[
+            ("options", counters.options),
+            ("samples_other", counters.samples_other),
+            ("samples_lost", counters.samples_lost),
+            ("samples_malformed", counters.samples_malformed),
+            ("samples_unknown", counters.samples_unknown),
+            ("sample_drops", counters.sample_drops),
+            ("counter_samples", counters.counter_samples),
+        ],
+    ));
+}
+
+/// Notes those that are not zero.
+fn noting(stage: Stage, notes: &[(&'static str, u64)]) -> Stage {
+    notes.iter().filter(|(_, count)| *count > 0).fold(stage, |stage, (name, count)| stage.noting(name, *count))
 }

@@ -1,6 +1,7 @@
 //! From messages of exporters to finished messages of every output.
 
 use flowsonde_engine::decode::collector::{Collector, Config};
+use flowsonde_engine::decode::filter::{Filter, Sieve};
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
 use flowsonde_engine::encode::Messages;
 use flowsonde_engine::transcode::Transcode;
@@ -8,16 +9,33 @@ use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use super::bad_packets::BadPackets;
 use super::outputs;
+use super::template_cache::{self, Slot, TemplateCache};
 use crate::flags::Options;
+use crate::flags::value::filter;
+use crate::flags::value::network::Lookup;
 use crate::stop::Stop;
+
+/// Where messages go that cannot be read, one file for all desks.
+pub type Bad = Option<Arc<Mutex<BadPackets<std::io::BufWriter<std::fs::File>>>>>;
 
 /// See the module.
 pub struct Desk {
     pub collector: Collector,
     lines: Vec<Line>,
     now: Nanos,
+    /// Exporters that are listened to; `None` is all.
+    allowed: Option<Lookup>,
+    not_allowed: u64,
+    sieve: Option<Sieve>,
+    /// The first condition of the sieve is the black list.
+    black_list: bool,
+    bad: Bad,
+    learnt: Option<(Slot, Instant)>,
 }
 
 /// One output's part of it.
@@ -31,10 +49,11 @@ pub struct Line {
 }
 
 impl Desk {
-    /// A desk with a line for every output.
-    pub fn new(options: &Options) -> Result<Desk, Stop> {
+    /// One of so many desks, with a line for every output.
+    pub fn new(options: &Options, desks: usize, bad: Bad) -> Result<Desk, Stop> {
         let collect = &options.collect;
         let config = Config {
+            memory: (usize::from(collect.memory) << 20) / desks.max(1),
             template_timeout: collect.template_timeout.nanos(),
             ignore_port: collect.ignore_port,
             template_ids: collect.template_ids.clone(),
@@ -47,7 +66,47 @@ impl Desk {
             records: 0,
             queue_full: 0,
         });
-        Ok(Desk { collector: Collector::new(config), lines: lines.collect(), now: Nanos(0) })
+        let black_list = !collect.black_list.is_empty();
+        let mut conditions = collect.filter.conditions.clone();
+        if black_list {
+            conditions.insert(0, filter::without(&collect.black_list.0));
+        }
+        Ok(Desk {
+            collector: Collector::new(config),
+            lines: lines.collect(),
+            now: Nanos(0),
+            allowed: (!collect.allowed.is_empty()).then(|| Lookup::new(&collect.allowed.0)),
+            not_allowed: 0,
+            sieve: (!conditions.is_empty()).then(|| Sieve::new(Filter { conditions })),
+            black_list,
+            bad,
+            learnt: None,
+        })
+    }
+
+    /// Begins with what an earlier run learnt of exporters, and tells from then on what this one does.
+    pub fn remember(&mut self, cache: Option<&mut TemplateCache>) {
+        if let Some((saved, slot)) = cache.map(TemplateCache::desk) {
+            self.collector.remember(saved);
+            self.learnt = Some((slot, Instant::now()));
+            self.tell_learnt();
+        }
+    }
+
+    fn tell_learnt(&mut self) {
+        if let Some((slot, told)) = &mut self.learnt {
+            *told = Instant::now();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = self.collector.learnt(self.now);
+        }
+    }
+
+    /// Records of flows left out, by reason; `None` where none ever is.
+    pub fn left_out(&self) -> Option<[(&'static str, u64); 2]> {
+        let mut left_out = [("black_listed", 0), ("filtered", 0)];
+        for (at, (_, dropped)) in self.sieve.as_ref()?.dropped().enumerate() {
+            left_out[usize::from(at > 0 || !self.black_list)].1 += dropped;
+        }
+        Some(left_out)
     }
 
     /// Time of the latest message.
@@ -58,6 +117,11 @@ impl Desk {
     /// Records of flows read so far.
     pub fn flows(&self) -> u64 {
         self.collector.sessions().map(|session| session.counters.flows).sum::<u64>() + self.collector.gone().flows
+    }
+
+    /// Messages that were read by nobody, by reason.
+    pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.collector.rejected().chain([("not_allowed", self.not_allowed)])
     }
 
     /// What every line did.
@@ -86,6 +150,9 @@ impl Desk {
     pub fn tick(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         self.collector.tick(now);
+        if self.learnt.as_ref().is_some_and(|(_, told)| told.elapsed() >= template_cache::EVERY / 2) {
+            self.tell_learnt();
+        }
         for line in &mut self.lines {
             line.transcoder.tick(now, &mut line.messages);
         }
@@ -94,8 +161,12 @@ impl Desk {
     /// Finishes everything.
     pub fn close(&mut self) {
         self.collector.flush();
+        self.tell_learnt();
         for line in &mut self.lines {
             line.transcoder.flush(&mut line.messages);
+        }
+        if let Some(bad) = &self.bad {
+            bad.lock().unwrap_or_else(PoisonError::into_inner).flush();
         }
     }
 }
@@ -104,8 +175,17 @@ impl Take for Desk {
     fn datagrams(&mut self, batch: &[Datagram<'_>]) {
         for message in batch {
             self.now = self.now.max(message.time);
-            // What is none is counted by the collector.
-            let _counted = self.collector.message(message, &mut Out { lines: &mut self.lines, now: self.now });
+            if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(message.from.ip())) {
+                self.not_allowed += 1;
+                continue;
+            }
+            let mut out = Out { lines: &mut self.lines, sieve: &mut self.sieve, now: self.now };
+            // Why is counted by the collector.
+            if self.collector.message(message, &mut out).is_err()
+                && let Some(bad) = &self.bad
+            {
+                bad.lock().unwrap_or_else(PoisonError::into_inner).write(message);
+            }
         }
     }
 
@@ -114,19 +194,27 @@ impl Take for Desk {
     }
 }
 
-/// Every line takes every record.
+/// Every line takes every record that is wanted.
 struct Out<'a> {
     lines: &'a mut [Line],
+    sieve: &'a mut Option<Sieve>,
     now: Nanos,
 }
 
 impl Receive for Out<'_> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
-        let mut taken = Taken::default();
-        for line in &mut *self.lines {
-            taken = line.transcoder.flows(set, self.now, &mut line.messages);
-            line.records += u64::from(taken.records);
+        match self.sieve {
+            None => give(self.lines, self.now, set),
+            Some(sieve) => sieve.sift(set, &mut |set| _ = give(self.lines, self.now, set)),
         }
-        taken
     }
+}
+
+fn give(lines: &mut [Line], now: Nanos, set: &Set<'_>) -> Taken {
+    let mut taken = Taken::default();
+    for line in lines {
+        taken = line.transcoder.flows(set, now, &mut line.messages);
+        line.records += u64::from(taken.records);
+    }
+    taken
 }

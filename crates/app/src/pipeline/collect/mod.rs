@@ -8,10 +8,12 @@
 //! A desk is everything from message to finished output message: a [`Collector`] and a transcoder an output. Exporters
 //! stay with one desk, as their templates and sequence numbers do.
 
+mod bad_packets;
 mod books;
 mod desk;
 mod ntopng;
 mod outputs;
+mod template_cache;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -34,6 +36,7 @@ use crate::stop::Stop;
 use books::Account;
 use desk::Desk;
 use outputs::Outputs;
+use template_cache::TemplateCache;
 
 /// Output messages that may wait between a desk and the outputs.
 const QUEUE: usize = 1024;
@@ -71,7 +74,9 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut source = Captures::open(inputs, ports, options.capture.filter.as_deref(), now())
         .map_err(|error| Stop::Failed(error.0))?;
     let mut outputs = Outputs::open(options, true)?;
-    let mut desk = Desk::new(options)?;
+    let mut desk = Desk::new(options, 1, bad_packets(options)?)?;
+    let mut cache = TemplateCache::open(options)?;
+    desk.remember(cache.as_mut());
     let mut account = Account::new("captures");
     let mut progress = Progress::new(options.process.progress, Instant::now());
     let mut pulse = Instant::now();
@@ -98,16 +103,17 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         }
         if written.elapsed() >= options.process.ledger_interval.duration() {
             written = Instant::now();
-            account.update(&mut source, &desk);
+            account.update(&mut source, &mut desk);
             super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, false), false)?;
         }
     };
     desk.close();
     desk.deliver(&mut |at, messages| outputs.send(at, messages));
+    cache.iter_mut().for_each(|cache| cache.write(true));
     outputs.close();
     tell(&mut source);
     drop(progress);
-    account.update(&mut source, &desk);
+    account.update(&mut source, &mut desk);
     super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, true), true)?;
     read
 }
@@ -120,11 +126,14 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let (sender, receiver) = sync_channel(QUEUE);
     let mut accounts = Vec::new();
     let mut threads = Vec::new();
+    let (desks, bad) = (sources.len(), bad_packets(options)?);
+    let mut cache = TemplateCache::open(options)?;
     for (name, source) in sources {
         let account = Arc::new(Mutex::new(Account::new(&name)));
         accounts.push(Arc::clone(&account));
-        let worker =
-            Worker { source, desk: Desk::new(options)?, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let mut desk = Desk::new(options, desks, bad.clone())?;
+        desk.remember(cache.as_mut());
+        let worker = Worker { source, desk, account, sender: sender.clone(), stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
@@ -140,9 +149,11 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
         if outputs.due() {
-            let accounts = snapshot();
-            outputs.event(&books::sums(&accounts), options);
+            if outputs.wants_event() {
+                outputs.event(&books::sums(&snapshot()), options);
+            }
             outputs.tick();
+            cache.iter_mut().for_each(|cache| cache.write(false));
         }
         if signal.load(Ordering::Relaxed) || outputs.gone() {
             break Ok(());
@@ -166,9 +177,15 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
             Err(_) => failed = failed.and(Err(Stop::Failed("a worker ended by a bug".into()))),
         }
     }
+    cache.iter_mut().for_each(|cache| cache.write(true));
     outputs.close();
     super::show(options, &books::ledger(&snapshot(), &outputs, true), true)?;
     failed
+}
+
+fn bad_packets(options: &Options) -> Result<desk::Bad, Stop> {
+    let Some(path) = &options.collect.bad_packets else { return Ok(None) };
+    Ok(Some(Arc::new(Mutex::new(bad_packets::BadPackets::create(path)?))))
 }
 
 /// What of captures is looked at.
@@ -289,7 +306,7 @@ impl Worker {
 
     fn publish(&mut self) {
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.update(&mut *self.source, &self.desk);
+        account.update(&mut *self.source, &mut self.desk);
     }
 
     /// Hands finished messages to the outputs; a full queue loses them, counted.

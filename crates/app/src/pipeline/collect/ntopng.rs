@@ -54,6 +54,11 @@ impl Teller {
         }
     }
 
+    /// Whether an event is due.
+    pub fn event_due(&self) -> bool {
+        self.event.as_ref().is_none_or(|(at, _)| at.elapsed() >= EVERY_EVENT)
+    }
+
     /// How the collector is, when that is due.
     pub fn event(&mut self, sums: &Sums, options: &Options) -> Option<String> {
         let now = Instant::now();

@@ -156,6 +156,11 @@ impl Outputs {
         }
     }
 
+    /// Whether [`Outputs::event`] is due: its sums are not to be had for nothing.
+    pub fn wants_event(&self) -> bool {
+        self.zmq.is_some() && self.ntopng.event_due()
+    }
+
     /// Tells ntopng how the collector is.
     pub fn event(&mut self, sums: &Sums, options: &Options) {
         if let Some((_, zmq)) = &mut self.zmq

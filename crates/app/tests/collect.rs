@@ -1,0 +1,378 @@
+//! The collector as its users meet it: what exporters do in the wild, and that the ledger balances through it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
+mod exporter;
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use exporter::{FIELDS, V9, capture, record};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flowsonde");
+const ROUTER: [u8; 4] = [192, 0, 2, 7];
+const OTHER: [u8; 4] = [192, 0, 2, 8];
+
+/// A folder that is gone when the test ends; programs run in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("flowsonde-collect-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).args(["--ledger", "ledger.json"]).current_dir(&self.0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Collects these datagrams from a capture: what was told, and the ledger.
+    fn collect(&self, datagrams: &[([u8; 4], Vec<u8>)], arguments: &[&str]) -> (Vec<Value>, Ledger) {
+        capture(&self.0.join("in.pcap"), datagrams);
+        let output = self.command(&["-i", "in.pcap", "-3", "2055", "--json", "-"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), self.ledger())
+    }
+
+    /// The final ledger, which balances from the first stage to the last.
+    fn ledger(&self) -> Ledger {
+        let text = fs::read_to_string(self.0.join("ledger.json")).unwrap();
+        let ledger = Ledger(serde_json::from_str(&text).unwrap());
+        assert_eq!(ledger.0["final"], true);
+        for stage in ledger.0["stages"].as_array().unwrap() {
+            let number = |name: &str| stage[name].as_u64().unwrap();
+            let lost: u64 = stage["lost"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+            assert_eq!(number("held"), 0, "{stage}");
+            assert_eq!(number("received"), number("delivered") + lost, "{stage}");
+        }
+        for (from, to) in [("receive", "decode"), ("decode", "exporter"), ("queue", "send")] {
+            assert_eq!(ledger.sum(from, "delivered"), ledger.sum(to, "received"), "{from} to {to}: {}", ledger.0);
+        }
+        // Records go to every output, here one, through the filter where there is one.
+        let before = if ledger.stages("filter").is_empty() { "records" } else { "filter" };
+        assert_eq!(ledger.sum("records", "delivered"), ledger.sum(before, "received"));
+        assert_eq!(ledger.sum(before, "delivered"), ledger.sum("queue", "received"), "{}", ledger.0);
+        ledger
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug)]
+struct Ledger(Value);
+
+impl Ledger {
+    fn stages(&self, name: &str) -> Vec<&Value> {
+        self.0["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == name).collect()
+    }
+
+    fn sum(&self, stage: &str, column: &str) -> u64 {
+        self.stages(stage).iter().map(|stage| stage[column].as_u64().unwrap()).sum()
+    }
+
+    /// A loss, all stages of that name together.
+    fn lost(&self, stage: &str, reason: &str) -> u64 {
+        self.stages(stage).iter().filter_map(|stage| stage["lost"][reason].as_u64()).sum()
+    }
+
+    /// A note, all stages of that name together.
+    fn note(&self, stage: &str, name: &str) -> u64 {
+        self.stages(stage).iter().filter_map(|stage| stage["notes"][name].as_u64()).sum()
+    }
+}
+
+fn template(sequence: u32) -> V9 {
+    V9::new(sequence).template(256, &FIELDS)
+}
+
+fn data(sequence: u32) -> V9 {
+    V9::new(sequence).set(256, record(sequence as u8, 53, 2, 100 + sequence))
+}
+
+fn from(address: [u8; 4], messages: &[V9]) -> Vec<([u8; 4], Vec<u8>)> {
+    messages.iter().map(|message| (address, message.bytes())).collect()
+}
+
+/// The last byte of source addresses: which records were told, in order.
+fn sources(records: &[Value]) -> Vec<u8> {
+    let last = |record: &Value| record["IPV4_SRC_ADDR"].as_str()?.rsplit('.').next()?.parse().ok();
+    records.iter().map(|record| last(record).unwrap()).collect()
+}
+
+#[test]
+fn a_template_that_changes_under_its_id_changes_what_follows() {
+    // The same fields, addresses swapped.
+    let mut swapped = FIELDS;
+    swapped.swap(0, 1);
+    let scratch = Scratch::new();
+    let messages = [template(0), data(1), V9::new(2).template(256, &swapped), data(3)];
+    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    let address = |n: usize, name: &str| records[n][name].as_str().unwrap().to_owned();
+    assert_eq!((address(0, "IPV4_SRC_ADDR"), address(0, "IPV4_DST_ADDR")), ("10.0.0.1".into(), "192.0.2.1".into()));
+    assert_eq!((address(1, "IPV4_SRC_ADDR"), address(1, "IPV4_DST_ADDR")), ("192.0.2.1".into(), "10.0.0.3".into()));
+    assert_eq!((ledger.note("sets", "templates_changed"), ledger.note("sets", "templates")), (1, 1));
+}
+
+#[test]
+fn data_before_its_template_waits_for_it() {
+    let scratch = Scratch::new();
+    let messages = [data(0), data(1), template(2), data(3)];
+    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    assert_eq!(sources(&records), [0, 1, 3]);
+    assert_eq!((ledger.note("sets", "replayed"), ledger.lost("sets", "template_late")), (2, 0));
+    // And not for ever.
+    let (records, ledger) = scratch.collect(&from(ROUTER, &[data(0), data(1)]), &[]);
+    assert_eq!((records.len(), ledger.lost("sets", "template_late")), (0, 2));
+}
+
+#[test]
+fn gaps_are_told_and_what_comes_late_is_no_loss() {
+    let scratch = Scratch::new();
+    let numbers = |numbers: &[u32]| {
+        let messages: Vec<V9> = numbers.iter().map(|&n| if n == 0 { template(0) } else { data(n) }).collect();
+        from(ROUTER, &messages)
+    };
+    let (records, ledger) = scratch.collect(&numbers(&[0, 1, 2, 6, 7]), &[]);
+    assert_eq!((records.len(), ledger.note("exporter", "sequence_lost_datagrams")), (4, 3));
+    let (records, ledger) = scratch.collect(&numbers(&[0, 2, 1, 4, 3, 5]), &[]);
+    assert_eq!(sources(&records), [2, 1, 4, 3, 5]);
+    assert_eq!(ledger.note("exporter", "sequence_lost_datagrams"), 0);
+    assert_eq!(ledger.note("exporter", "sequence_late"), 2);
+}
+
+#[test]
+fn an_exporter_that_starts_again_lost_nothing() {
+    let scratch = Scratch::new();
+    let mut messages = vec![V9 { sequence: 9000, ..template(0) }, V9 { sequence: 9001, ..data(1) }];
+    // An uptime that begins anew, and so does the sequence.
+    messages.extend([2, 3, 4].map(|n| V9 { sequence: n - 2, uptime: 1000, after: n, ..data(n) }));
+    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    assert_eq!(sources(&records), [1, 2, 3, 4]);
+    assert_eq!((ledger.note("exporter", "restarts"), ledger.note("exporter", "sequence_lost_datagrams")), (1, 0));
+}
+
+#[test]
+fn exporters_have_accounts_of_their_own() {
+    let scratch = Scratch::new();
+    let mut datagrams = from(ROUTER, &[template(0), data(1), data(2)]);
+    datagrams.extend(from(OTHER, &[template(0), data(1)]));
+    datagrams.push((OTHER, b"not a flow export".to_vec()));
+    let (records, ledger) = scratch.collect(&datagrams, &[]);
+    assert_eq!(records.len(), 3);
+    assert_eq!(ledger.lost("decode", "not_flow"), 1);
+    for (address, datagrams, flows) in [("192.0.2.7:9995", 3, 2), ("192.0.2.8:9995", 2, 1)] {
+        let of = |name| {
+            let stages = ledger.stages(name).into_iter().filter(|stage| stage["exporter"] == address);
+            stages.map(|stage| stage["received"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("exporter"), of("records")), (vec![datagrams], vec![flows]), "{address}");
+    }
+}
+
+#[test]
+fn only_allowed_exporters_are_listened_to() {
+    let scratch = Scratch::new();
+    let mut datagrams = from(ROUTER, &[template(0), data(1)]);
+    datagrams.extend(from(OTHER, &[template(0), data(2)]));
+    fs::write(scratch.0.join("allowed"), "# ours\n\n192.0.2.8/32\n").unwrap();
+    for (option, told, lost) in
+        [("--allow=192.0.2.7", 1, 2), ("--allow-file=allowed", 2, 2), ("--allow=10.0.0.0/8", 0, 4)]
+    {
+        let (records, ledger) = scratch.collect(&datagrams, &[option]);
+        assert_eq!(sources(&records), [told].into_iter().filter(|&n| n > 0).collect::<Vec<u8>>(), "{option}");
+        assert_eq!(ledger.lost("decode", "not_allowed"), lost);
+    }
+}
+
+#[test]
+fn flows_are_left_out_by_what_they_are() {
+    let scratch = Scratch::new();
+    let bodies = [record(1, 53, 1, 100), record(2, 80, 1, 100), record(3, 8080, 1, 100), record(130, 443, 1, 100)];
+    let datagrams = from(ROUTER, &[template(0), V9::new(1).set(256, bodies.concat())]);
+    for (options, told, black, filtered) in [
+        (&["--collection-filter=L4_DST_PORT=53,8000-8999"][..], &[1, 3][..], 0, 2),
+        (&["--collection-filter=!L4_DST_PORT=53,8000-8999"], &[2, 130], 0, 2),
+        (&["--black-list=10.0.0.128/25"], &[1, 2, 3], 1, 0),
+        (
+            &["--black-list=10.0.0.1", "--collection-filter=10.0.0.0/25", "--collection-filter=!L4_DST_PORT=80"],
+            &[3],
+            1,
+            2,
+        ),
+        (&["--collection-filter=IPV4_DST_ADDR=192.0.2.0/24"], &[1, 2, 3, 130], 0, 0),
+        (&["--collection-filter=SRC_AS=1"], &[], 0, 4),
+    ] {
+        let (records, ledger) = scratch.collect(&datagrams, options);
+        assert_eq!(sources(&records), told, "{options:?}");
+        let lost = [ledger.lost("filter", "black_listed"), ledger.lost("filter", "filtered")];
+        assert_eq!(lost, [black, filtered], "{options:?}");
+    }
+}
+
+#[test]
+fn bad_packets_are_kept_as_they_came() {
+    let scratch = Scratch::new();
+    let mut datagrams = from(ROUTER, &[template(0), data(1)]);
+    datagrams.extend([(OTHER, b"GET / HTTP/1.0\r\n\r\n".to_vec()), (OTHER, vec![0, 9, 0])]);
+    let (records, ledger) = scratch.collect(&datagrams, &["--dump-bad-packets=bad.pcap"]);
+    assert_eq!((records.len(), ledger.lost("decode", "not_flow"), ledger.lost("decode", "short")), (1, 1, 1));
+    let bytes = fs::read(scratch.0.join("bad.pcap")).unwrap();
+    // Pcap with nanoseconds, Ethernet.
+    assert_eq!(bytes[..4], 0xa1b2_3c4d_u32.to_le_bytes());
+    assert_eq!(bytes[20..24], [1, 0, 0, 0]);
+    // The first one: its time, its address and ports, its bytes.
+    assert_eq!(bytes[24..28], (exporter::BEGIN + 2).to_le_bytes());
+    let frame = &bytes[40..];
+    assert_eq!((&frame[26..30], &frame[34..38]), (&OTHER[..], &[9995_u16, 2055].map(u16::to_be_bytes).concat()[..]));
+    assert_eq!(&frame[42..60], b"GET / HTTP/1.0\r\n\r\n");
+    assert!(bytes.ends_with(&[0, 9, 0]));
+    assert_eq!(bytes.len(), 24 + 2 * (16 + 42) + 18 + 3);
+}
+
+/// A collector on a port of loopback, and an exporter's socket that sends to it.
+struct Live {
+    child: Child,
+    exporter: UdpSocket,
+}
+
+impl Live {
+    fn start(scratch: &Scratch, exporter: UdpSocket, arguments: &[&str]) -> Live {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let child = scratch.command(&["-3", &listen, "--ledger-interval", "1"]).args(arguments).spawn().unwrap();
+        exporter.connect(&listen).unwrap();
+        let live = Live { child, exporter };
+        // A port that is not open yet answers with an error. A byte that is no message is counted, and harms nothing.
+        let start = Instant::now();
+        while live.exporter.send(&[0]).and_then(|_| live.exporter.send(&[0])).is_err()
+            || !scratch.0.join("out").exists()
+        {
+            assert!(start.elapsed() < Duration::from_secs(30), "the collector does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        live
+    }
+
+    fn send(&self, message: &V9) {
+        self.exporter.send(&message.bytes()).unwrap();
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits until the file `out` has so many lines.
+    fn wait_for(scratch: &Scratch, lines: usize) {
+        let start = Instant::now();
+        let read = || fs::read_to_string(scratch.0.join("out")).unwrap_or_default().lines().count();
+        while read() < lines {
+            assert!(start.elapsed() < Duration::from_secs(30), "{} of {lines} records", read());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(mut self) -> UdpSocket {
+        self.signal("-TERM");
+        assert!(self.child.wait().unwrap().success());
+        self.exporter
+    }
+}
+
+#[test]
+fn templates_outlive_a_restart() {
+    let scratch = Scratch::new();
+    let arguments = ["--template-cache", "templates", "--json", "out"];
+    let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let live = Live::start(&scratch, exporter, &arguments);
+    // A sampler of 1 in 10 too, for all (34).
+    live.send(&template(0).set(1, [300_u16, 4, 8, 1, 4, 34, 4, 35, 1].map(u16::to_be_bytes).concat()));
+    live.send(&V9::new(1).set(300, vec![0, 0, 0, 0, 0, 0, 0, 10, 1]));
+    live.send(&data(2));
+    Live::wait_for(&scratch, 1);
+    let exporter = live.stop();
+    let before: Value = serde_json::from_str(fs::read_to_string(scratch.0.join("out")).unwrap().trim()).unwrap();
+    assert_eq!(before["IN_BYTES"], 1020);
+    scratch.ledger();
+    // Data only.
+    fs::remove_file(scratch.0.join("out")).unwrap();
+    let live = Live::start(&scratch, exporter, &arguments);
+    live.send(&data(3));
+    Live::wait_for(&scratch, 1);
+    live.stop();
+    let after: Value = serde_json::from_str(fs::read_to_string(scratch.0.join("out")).unwrap().trim()).unwrap();
+    assert_eq!((&after["IPV4_SRC_ADDR"], &after["IN_BYTES"]), (&"10.0.0.3".into(), &1030.into()));
+    let ledger = scratch.ledger();
+    assert_eq!((ledger.note("sets", "templates_restored"), ledger.note("sets", "templates_received")), (2, 0));
+}
+
+#[test]
+fn a_template_cache_that_is_none_is_named() {
+    let scratch = Scratch::new();
+    capture(&scratch.0.join("in.pcap"), &[]);
+    fs::write(scratch.0.join("templates"), "flowsonde-templates 1\nwhat\n").unwrap();
+    let output = scratch.command(&["-i", "in.pcap", "-3", "any", "--template-cache=templates", "--json=-"]).output();
+    let output = output.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--template-cache=templates: line 2 "), "{error}");
+}
+
+/// More than the socket can hold, while the collector does not read: what the kernel dropped is in the ledger.
+#[test]
+fn an_overloaded_socket_tells_what_it_dropped() {
+    let scratch = Scratch::new();
+    let live = Live::start(&scratch, UdpSocket::bind("127.0.0.1:0").unwrap(), &["--json", "out"]);
+    live.send(&template(0));
+    live.send(&data(1));
+    Live::wait_for(&scratch, 1);
+    live.signal("-STOP");
+    let body = (0..50).flat_map(|n| record(n, 80, 1, 100)).collect::<Vec<_>>();
+    let mut sequence = 1;
+    // 100 MB: five times the 16 MiB and more of any buffer.
+    for _ in 0..90_000 {
+        sequence += 1;
+        live.send(&V9 { after: 1, ..V9::new(sequence).set(256, body.clone()) });
+    }
+    live.signal("-CONT");
+    // When this comes through the queue has been read.
+    Live::wait_for(&scratch, 2);
+    std::thread::sleep(Duration::from_millis(500));
+    live.send(&data(sequence + 1));
+    let total = u64::from(sequence + 2);
+    let seen = |scratch: &Scratch| {
+        let text = fs::read_to_string(scratch.0.join("out")).unwrap();
+        let last = text.trim_end().lines().next_back().and_then(|line| serde_json::from_str::<Value>(line).ok());
+        last.is_some_and(|last| last["IN_BYTES"] == 100 + sequence + 1)
+    };
+    let start = Instant::now();
+    while !seen(&scratch) {
+        assert!(start.elapsed() < Duration::from_secs(60), "the last record does not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    live.stop();
+    let ledger = scratch.ledger();
+    let dropped = ledger.lost("receive", "kernel_drops");
+    assert!(dropped > 1000, "{dropped}");
+    let no_message = ledger.lost("decode", "short");
+    assert_eq!(ledger.sum("receive", "received"), total + no_message, "all that was sent; {dropped} dropped");
+    // What the kernel dropped is what the exporter's numbers miss.
+    assert_eq!(ledger.note("exporter", "sequence_lost_datagrams"), dropped);
+}

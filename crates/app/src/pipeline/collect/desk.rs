@@ -146,6 +146,13 @@ impl Desk {
         }
     }
 
+    /// Gives away every line's finished messages, for an empty buffer each.
+    pub fn give_away(&mut self, to: &mut dyn FnMut(usize, &mut Messages)) {
+        for (at, line) in self.lines.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
+            to(at, &mut line.messages);
+        }
+    }
+
     /// What waited too long goes on, or is given up.
     pub fn tick(&mut self, now: Nanos) {
         self.now = self.now.max(now);

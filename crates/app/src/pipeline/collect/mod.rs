@@ -15,8 +15,9 @@ mod ntopng;
 mod outputs;
 mod template_cache;
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -40,6 +41,10 @@ use template_cache::TemplateCache;
 
 /// Output messages that may wait between a desk and the outputs.
 const QUEUE: usize = 1024;
+/// Empty buffers that are kept for a desk.
+const SPARE: usize = 16;
+/// How long messages gather before the outputs look again.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often a desk looks at the clock and tells what it did.
 const PULSE: Duration = Duration::from_millis(100);
 
@@ -123,7 +128,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut outputs = Outputs::open(options, false)?;
     super::drop_privileges(options)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let (sender, receiver) = sync_channel(QUEUE);
+    let (sender, receiver) = sync_channel::<Parcel>(QUEUE);
     let mut accounts = Vec::new();
     let mut threads = Vec::new();
     let (desks, bad) = (sources.len(), bad_packets(options)?);
@@ -133,7 +138,9 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
         accounts.push(Arc::clone(&account));
         let mut desk = Desk::new(options, desks, bad.clone())?;
         desk.remember(cache.as_mut());
-        let worker = Worker { source, desk, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let (back, returned) = sync_channel(SPARE);
+        let sender = sender.clone();
+        let worker = Worker { source, desk, account, sender, back, returned, stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
@@ -144,7 +151,12 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut written = Instant::now();
     let fed = loop {
         match receiver.recv_timeout(PULSE) {
-            Ok((at, messages)) => outputs.send(at, &messages),
+            Ok(parcel) => {
+                parcel.send(&mut outputs);
+                receiver.try_iter().for_each(|parcel| parcel.send(&mut outputs));
+                // Whoever is waited for has to wake us, which costs both as much as what there is to do.
+                thread::sleep(GATHER);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
@@ -167,8 +179,8 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     };
     stop.store(true, Ordering::Relaxed);
     // Desks finish what they have begun into the queue; it is read until the last of them is gone.
-    for (at, messages) in &receiver {
-        outputs.send(at, &messages);
+    for parcel in &receiver {
+        parcel.send(&mut outputs);
     }
     let mut failed = fed;
     for thread in threads {
@@ -266,12 +278,31 @@ fn tell(source: &mut dyn Exports) {
     }
 }
 
+/// Finished messages on the way from a desk to an output.
+struct Parcel {
+    at: usize,
+    messages: Messages,
+    /// Where the empty buffer goes back to.
+    back: SyncSender<Messages>,
+}
+
+impl Parcel {
+    fn send(mut self, outputs: &mut Outputs) {
+        outputs.send(self.at, &self.messages);
+        self.messages.clear();
+        // A desk that has enough of them, or is gone, wants no more.
+        let _full = self.back.try_send(self.messages);
+    }
+}
+
 /// One source with its desk, on a thread of its own.
 struct Worker {
     source: Box<dyn Exports>,
     desk: Desk,
     account: Arc<Mutex<Account>>,
-    sender: SyncSender<(usize, Messages)>,
+    sender: SyncSender<Parcel>,
+    back: SyncSender<Messages>,
+    returned: Receiver<Messages>,
     stop: Arc<AtomicBool>,
 }
 
@@ -311,11 +342,12 @@ impl Worker {
 
     /// Hands finished messages to the outputs; a full queue loses them, counted.
     fn hand_on(&mut self) {
-        let sender = &self.sender;
+        let (sender, back, returned) = (&self.sender, &self.back, &self.returned);
         let mut lost = Vec::new();
-        self.desk.deliver(&mut |at, messages| {
-            if let Err(TrySendError::Full((at, messages))) = sender.try_send((at, messages.clone())) {
-                lost.push((at, messages.records()));
+        self.desk.give_away(&mut |at, messages| {
+            let messages = mem::replace(messages, returned.try_recv().unwrap_or_default());
+            if let Err(TrySendError::Full(parcel)) = sender.try_send(Parcel { at, messages, back: back.clone() }) {
+                lost.push((at, parcel.messages.records()));
             }
         });
         if !lost.is_empty() {

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
-use super::{Emit, Json, Name, Tlv, json, tlv};
+use super::{Emit, Json, Name, Place, Tlv, json, tlv};
 use crate::encode::Messages;
 
 /// How records are put together in one message for ZeroMQ.
@@ -51,7 +51,7 @@ pub struct Frame {
 /// A format of records in messages: what writes them, and what stands around them.
 pub trait Form: 'static {
     /// What is put before a value.
-    type Key: core::fmt::Debug + Send;
+    type Key: super::Key + core::fmt::Debug + Send;
     /// What writes values.
     type Writer<'a>: Emit<Key = Self::Key>;
     /// What stands around records.
@@ -196,6 +196,21 @@ macro_rules! forward {
 
 impl<F: Form> Emit for Filling<'_, F> {
     type Key = F::Key;
+
+    #[inline(always)]
+    fn put_number(key: &F::Key, n: u64, place: &mut Place) -> usize {
+        F::Writer::put_number(key, n, place)
+    }
+
+    #[inline(always)]
+    fn put_ipv4(key: &F::Key, address: [u8; 4], place: &mut Place) -> usize {
+        F::Writer::put_ipv4(key, address, place)
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.batch.bytes
+    }
 
     #[inline]
     fn begin(&mut self) {

@@ -4,7 +4,7 @@ use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use super::text::When;
-use super::{Emit, Name};
+use super::{Emit, Name, Place};
 use crate::encode::print;
 
 /// What stands before a value: `{"NAME":`, or with a comma instead of the brace.
@@ -43,15 +43,25 @@ impl Key {
 }
 
 impl Key {
-    /// Stores a key that goes into [`Key::before`], with room behind it; tells where that begins.
+    /// Stores a key that goes into [`Key::before`]; tells where it ends.
     #[inline(always)]
-    fn store<'a>(&self, out: &'a mut Vec<u8>) -> (&'a mut [u8; 64], usize) {
-        let place = print::room::<64>(out);
+    fn store(&self, place: &mut Place) -> usize {
         if let Some(start) = place.first_chunk_mut::<SHORT>() {
             *start = self.before;
         }
         // The remainder tells the compiler what the length cannot exceed.
-        (place, usize::from(self.length) % (SHORT + 1))
+        usize::from(self.length) % (SHORT + 1)
+    }
+}
+
+impl super::Key for Key {
+    fn is_short(&self) -> bool {
+        self.length > 0
+    }
+
+    #[inline(always)]
+    fn moment(&self, time: Nanos) -> u64 {
+        self.when.tell(time)
     }
 }
 
@@ -95,16 +105,29 @@ impl Emit for Json<'_> {
         self.out.push(b'}');
     }
 
+    #[inline(always)]
+    fn put_number(key: &Key, n: u64, place: &mut Place) -> usize {
+        let at = key.store(place);
+        at + print::digits(n, place, at)
+    }
+
     #[inline]
+    fn put_ipv4(key: &Key, address: [u8; 4], place: &mut Place) -> usize {
+        let at = key.store(place);
+        place[at] = b'"';
+        let length = print::dotted(address, place, at + 1);
+        place[at + 1 + length] = b'"';
+        at + length + 2
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     fn number(&mut self, key: &Key, n: u64) {
-        if key.length == 0 {
-            key.put(self.out);
-            return print::number(n, self.out);
-        }
-        let start = self.out.len();
-        let (place, at) = key.store(self.out);
-        let length = print::digits(n, place, at);
-        self.out.truncate(start + at + length);
+        key.put(self.out);
+        print::number(n, self.out);
     }
 
     fn signed(&mut self, key: &Key, n: i64) {
@@ -129,17 +152,8 @@ impl Emit for Json<'_> {
         self.number(key, key.when.tell(time));
     }
 
-    #[inline]
     fn ipv4(&mut self, key: &Key, address: [u8; 4]) {
-        if key.length == 0 {
-            return self.quoted(key, |out| print::ipv4(address, out));
-        }
-        let start = self.out.len();
-        let (place, at) = key.store(self.out);
-        place[at] = b'"';
-        let length = print::dotted(address, place, at + 1);
-        place[at + 1 + length] = b'"';
-        self.out.truncate(start + at + length + 2);
+        self.quoted(key, |out| print::ipv4(address, out));
     }
 
     fn ipv6(&mut self, key: &Key, address: [u8; 16]) {

@@ -12,12 +12,13 @@ use core::net::IpAddr;
 
 use flowsonde_wire::Nanos;
 
-use crate::decode::layout::{At, Layout, Record, Spans, number};
+use crate::decode::layout::{At, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
 mod batch;
 mod json;
 mod output;
+mod per_layout;
 mod plan;
 mod text;
 mod tlv;
@@ -25,6 +26,7 @@ mod tlv;
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use json::Json;
 pub use output::{Batches, JsonBatches, Lines, TlvBatches, Transcode};
+pub use per_layout::{PerLayout, Programs};
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
 
@@ -137,11 +139,30 @@ pub enum Width {
     Variable,
 }
 
+/// Where a short value is stored with what stands before it. Behind the value may be anything.
+pub type Place = [u8; 64];
+
+/// What is put before a value.
+pub trait Key {
+    /// True when it fits into a [`Place`] with any number or IPv4 address.
+    fn is_short(&self) -> bool;
+
+    /// The number a moment is told as.
+    fn moment(&self, time: Nanos) -> u64;
+}
+
 /// What takes values, one after the other, and makes records of them.
 pub trait Emit {
     /// What is put before a value, and how the value is written.
-    type Key;
+    type Key: Key;
 
+    /// Stores an unsigned number with its short key; tells how many bytes that is.
+    fn put_number(key: &Self::Key, n: u64, place: &mut Place) -> usize;
+    /// Stores an IPv4 address with its short key; tells how many bytes that is.
+    fn put_ipv4(key: &Self::Key, address: [u8; 4], place: &mut Place) -> usize;
+
+    /// Where records are written to.
+    fn buffer(&mut self) -> &mut Vec<u8>;
     /// A record begins.
     fn begin(&mut self);
     /// A record ends.
@@ -178,25 +199,61 @@ pub struct Home {
 /// A layout compiled for an output.
 #[derive(Debug)]
 pub struct Program<K> {
-    ops: Vec<(Take, K)>,
+    steps: Vec<Step<K>>,
 }
 
-impl<K> Program<K> {
+#[derive(Debug)]
+enum Step<K> {
+    /// A value that fits into a place.
+    Short(Take, K),
+    /// Any value.
+    Long(Take, K),
+    /// Values that are the same in all records of a set: they are written once a set, and copied.
+    Same(Vec<(Take, K)>),
+}
+
+/// Memory that programs use again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    /// Parts of the record at hand.
+    pub spans: Spans,
+    /// What all records of the set at hand have, one step behind the other, and where each ends.
+    same: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// Bytes of short values that are put together before they go to the output.
+const PAGE: usize = 512;
+
+impl<K: Key> Program<K> {
     /// Compiles columns; `key` makes what the output puts before each.
     pub fn new(columns: &[Column], key: impl Fn(&Column, bool) -> K) -> Program<K> {
-        let ops = columns.iter().enumerate().map(|(i, column)| (column.take, key(column, i == 0)));
-        Program { ops: ops.collect() }
+        let mut steps = Vec::new();
+        for (i, column) in columns.iter().enumerate() {
+            let (take, key) = (column.take, key(column, i == 0));
+            match steps.last_mut() {
+                Some(Step::Same(group)) if take.is_same() => group.push((take, key)),
+                _ if take.is_same() => steps.push(Step::Same(vec![(take, key)])),
+                _ if take.is_short() && key.is_short() => steps.push(Step::Short(take, key)),
+                _ => steps.push(Step::Long(take, key)),
+            }
+        }
+        Program { steps }
     }
 
     /// Writes every record of a set.
-    pub fn run<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, spans: &mut Spans, out: &mut E) -> Taken {
+    pub fn run<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) -> Taken {
         let mut rest = set.bytes;
         let mut taken = Taken::default();
         let usual = set.samplers.usual();
         let silent = set.layout.sampling.is_silent();
+        self.prepare(&Context { about: set.about, home, rate: usual }, scratch, out);
+        let Scratch { spans, same, ends } = scratch;
+        let mut page = [0; PAGE];
         while let Some((record, after)) = set.layout.split(rest, spans) {
             let rate = if silent { usual } else { set.samplers.rate(set.layout, &record, spans) };
-            self.record(&record, spans, &Context { about: set.about, home, rate }, out);
+            let context = Context { about: set.about, home, rate };
+            self.record(&record, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;
         }
@@ -204,13 +261,70 @@ impl<K> Program<K> {
         taken
     }
 
-    /// Writes one record.
-    #[inline]
-    pub fn record<E: Emit<Key = K>>(&self, record: &Record<'_>, spans: &Spans, context: &Context<'_>, out: &mut E) {
-        out.begin();
-        for (take, key) in &self.ops {
-            take.run(record, spans, context, key, out);
+    /// Writes what all records of a set have.
+    fn prepare<E: Emit<Key = K>>(&self, context: &Context<'_>, scratch: &mut Scratch, out: &mut E) {
+        scratch.same.clear();
+        scratch.ends.clear();
+        let start = out.buffer().len();
+        let (nothing, nowhere) = (Record::new(&[]), Spans::default());
+        for step in &self.steps {
+            if let Step::Same(group) = step {
+                group.iter().for_each(|(take, key)| take.run(&nothing, &nowhere, context, key, out));
+                scratch.ends.push(out.buffer().len() - start);
+            }
         }
+        scratch.same.extend_from_slice(out.buffer().get(start..).unwrap_or(&[]));
+        out.buffer().truncate(start);
+    }
+
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "each in a register")]
+    fn record<E: Emit<Key = K>>(
+        &self,
+        record: &Record<'_>,
+        spans: &Spans,
+        context: &Context<'_>,
+        page: &mut [u8; PAGE],
+        same: &[u8],
+        ends: &[usize],
+        out: &mut E,
+    ) {
+        out.begin();
+        // Bytes of the page that count. What is on it goes before anything that does not.
+        let mut at = 0;
+        let (mut from, mut ends) = (0, ends.iter());
+        for step in &self.steps {
+            match step {
+                Step::Short(take, key) => {
+                    if at > PAGE - size_of::<Place>() {
+                        out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
+                        at = 0;
+                    }
+                    if let Some(place) = page.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                        at += take.put::<E>(record, spans, context, key, place);
+                    }
+                }
+                Step::Same(_) => {
+                    let end = ends.next().copied().unwrap_or(from);
+                    let bytes = same.get(from..end).unwrap_or(&[]);
+                    from = end;
+                    if let Some(place) = page.get_mut(at..at + bytes.len()) {
+                        place.copy_from_slice(bytes);
+                        at += bytes.len();
+                    } else {
+                        out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
+                        out.buffer().extend_from_slice(bytes);
+                        at = 0;
+                    }
+                }
+                Step::Long(take, key) => {
+                    out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
+                    at = 0;
+                    take.run(record, spans, context, key, out);
+                }
+            }
+        }
+        out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
         out.end();
     }
 }
@@ -227,8 +341,47 @@ pub struct Context<'a> {
 }
 
 impl Take {
+    /// True when all records of a set have the same value.
+    fn is_same(self) -> bool {
+        matches!(
+            self,
+            Take::Export
+                | Take::Constant(_)
+                | Take::Exporter4
+                | Take::Exporter6
+                | Take::IfExporter4
+                | Take::IfExporter6
+                | Take::Domain
+                | Take::EngineType
+                | Take::EngineId
+                | Take::Probe
+                | Take::Source
+                | Take::Origin
+                | Take::Nothing(_)
+        )
+    }
+
+    /// True for those that [`Take::put`] stores.
+    fn is_short(self) -> bool {
+        matches!(
+            self,
+            Take::U8(_)
+                | Take::U16(_)
+                | Take::U32(_)
+                | Take::U64(_)
+                | Take::Uint(..)
+                | Take::Scaled(..)
+                | Take::Ipv4(_)
+                | Take::Uptime(_)
+                | Take::Seconds(..)
+                | Take::Millis(..)
+                | Take::Rate
+        )
+    }
+
+    /// Stores a short value; tells how many bytes that is.
     #[inline(always)]
-    fn run<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, out: &mut E) {
+    fn put<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, place: &mut Place) -> usize {
         // All numbers meet at one call, which is worth being inlined.
         let n = match *self {
             Take::U8(at) => u8::from_be_bytes(r.array(at, s)).into(),
@@ -237,24 +390,34 @@ impl Take {
             Take::U64(at) => u64::from_be_bytes(r.array(at, s)),
             Take::Uint(at, width) => uint(r, s, at, width),
             Take::Scaled(at, width) => uint(r, s, at, width).saturating_mul(c.rate.into()),
-            Take::Constant(n) => n,
-            Take::Nothing(Nothing::Number) => 0,
-            Take::Ipv4(at) => return out.ipv4(key, r.array(at, s)),
-            Take::Uptime(at) => return out.time(key, c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
+            Take::Ipv4(at) => return E::put_ipv4(key, r.array(at, s), place),
+            Take::Uptime(at) => key.moment(c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
+            Take::Seconds(at, width) => key.moment(Nanos::new(uint(r, s, at, width), 0)),
+            Take::Millis(at, width) => key.moment(Nanos(uint(r, s, at, width).saturating_mul(1_000_000))),
+            Take::Rate => c.rate.into(),
+            // No other is short.
+            _ => return 0,
+        };
+        E::put_number(key, n, place)
+    }
+
+    /// Writes any value.
+    fn run<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, out: &mut E) {
+        match *self {
+            Take::U8(at) => out.number(key, u8::from_be_bytes(r.array(at, s)).into()),
+            Take::U16(at) => out.number(key, u16::from_be_bytes(r.array(at, s)).into()),
+            Take::U32(at) => out.number(key, u32::from_be_bytes(r.array(at, s)).into()),
+            Take::U64(at) => out.number(key, u64::from_be_bytes(r.array(at, s))),
+            Take::Uint(at, width) => out.number(key, uint(r, s, at, width)),
+            Take::Scaled(at, width) => out.number(key, uint(r, s, at, width).saturating_mul(c.rate.into())),
+            Take::Constant(n) => out.number(key, n),
+            Take::Ipv4(at) => out.ipv4(key, r.array(at, s)),
+            Take::Uptime(at) => out.time(key, c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
             Take::IfExporter4 => {
                 if let IpAddr::V4(address) = c.about.exporter {
                     out.ipv4(key, address.octets());
                 }
-                return;
             }
-            _ => return self.rarely(r, s, c, key, out),
-        };
-        out.number(key, n);
-    }
-
-    #[inline(never)]
-    fn rarely<E: Emit>(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, key: &E::Key, out: &mut E) {
-        match *self {
             Take::Ipv6(at) => out.ipv6(key, r.array(at, s)),
             Take::Mac(at) => out.mac(key, r.array(at, s)),
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
@@ -301,8 +464,6 @@ impl Take {
                 Nothing::Mac => out.mac(key, [0; 6]),
                 Nothing::Text => out.text(key, &[]),
             },
-            // The rest is told above.
-            _ => {}
         }
     }
 }
@@ -380,43 +541,6 @@ fn source(c: &Context<'_>) -> u32 {
 fn origin(about: &About) -> u64 {
     use crate::decode::records::Version;
     if about.version == Version::Sflow5 { 2 } else { 1 }
-}
-
-/// A layout's program, kept for as long as the layout lives.
-#[derive(Debug)]
-pub struct Programs<K> {
-    by_number: std::collections::HashMap<u32, (std::sync::Weak<Layout>, Program<K>)>,
-    /// Steps of all of them, those of dead layouts included.
-    steps: usize,
-    /// Steps at which dead ones are swept out.
-    sweep: usize,
-}
-
-impl<K> Default for Programs<K> {
-    fn default() -> Self {
-        Programs { by_number: std::collections::HashMap::new(), steps: 0, sweep: Self::FEW }
-    }
-}
-
-impl<K> Programs<K> {
-    /// Steps that are not worth sweeping.
-    const FEW: usize = 1 << 15;
-
-    /// The program of a layout; compiled by `make` when there is none.
-    pub fn of(&mut self, layout: &std::sync::Arc<Layout>, make: impl FnOnce(&Layout) -> Program<K>) -> &Program<K> {
-        if self.steps >= self.sweep && !self.by_number.contains_key(&layout.number) {
-            self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);
-            self.steps = self.by_number.values().map(|(_, program)| program.ops.len()).sum();
-            self.sweep = (2 * self.steps).max(Self::FEW);
-        }
-        let steps = &mut self.steps;
-        let entry = self.by_number.entry(layout.number).or_insert_with(|| {
-            let program = make(layout);
-            *steps += program.ops.len();
-            (std::sync::Arc::downgrade(layout), program)
-        });
-        &entry.1
-    }
 }
 
 #[cfg(test)]

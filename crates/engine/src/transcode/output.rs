@@ -3,8 +3,7 @@
 use flowsonde_wire::Nanos;
 
 use super::batch::{AsJson, AsTlv, Batch, Batching, Form};
-use super::{Emit, Home, Json, Plan, Program, Programs, json};
-use crate::decode::layout::Spans;
+use super::{Emit, Home, Json, Place, Plan, Program, Programs, Scratch, json};
 use crate::decode::records::{Set, Taken};
 use crate::encode::Messages;
 
@@ -29,13 +28,13 @@ pub struct Lines {
     plan: Plan,
     home: Home,
     programs: Programs<json::Key>,
-    spans: Spans,
+    scratch: Scratch,
 }
 
 impl Lines {
     /// Tells what `plan` says.
     pub fn new(plan: Plan, home: Home) -> Lines {
-        Lines { plan, home, programs: Programs::default(), spans: Spans::default() }
+        Lines { plan, home, programs: Programs::default(), scratch: Scratch::default() }
     }
 }
 
@@ -45,7 +44,7 @@ impl Transcode for Lines {
         let program = self.programs.of(set.layout, |layout| {
             Program::new(&plan.columns(layout), |column, first| Json::key(&column.name, column.kind, first, false))
         });
-        program.run(set, &self.home, &mut self.spans, &mut Line(out))
+        program.run(set, &self.home, &mut self.scratch, &mut Line(out))
     }
 
     fn tick(&mut self, _: Nanos, _: &mut Messages) {}
@@ -79,6 +78,21 @@ impl Line<'_> {
 impl Emit for Line<'_> {
     type Key = json::Key;
 
+    #[inline(always)]
+    fn put_number(key: &json::Key, n: u64, place: &mut Place) -> usize {
+        Json::put_number(key, n, place)
+    }
+
+    #[inline(always)]
+    fn put_ipv4(key: &json::Key, address: [u8; 4], place: &mut Place) -> usize {
+        Json::put_ipv4(key, address, place)
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.0.buffer()
+    }
+
     #[inline]
     fn begin(&mut self) {}
 
@@ -110,7 +124,7 @@ pub struct Batches<F: Form> {
     /// Names instead of numbers (`--json-labels`).
     labels: bool,
     programs: Programs<F::Key>,
-    spans: Spans,
+    scratch: Scratch,
     batch: Batch,
 }
 
@@ -124,18 +138,18 @@ impl<F: Form> Batches<F> {
     /// Tells what `plan` says; keys are numbers, or names with `labels`.
     pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> Self {
         let batch = Batch::new(limits, F::FRAME);
-        Batches { plan, home, labels, programs: Programs::default(), spans: Spans::default(), batch }
+        Batches { plan, home, labels, programs: Programs::default(), scratch: Scratch::default(), batch }
     }
 }
 
 impl<F: Form> Transcode for Batches<F> {
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
         self.batch.mark(now);
-        let Batches { plan, home, labels, programs, spans, batch } = self;
+        let Batches { plan, home, labels, programs, scratch, batch } = self;
         let program = programs.of(set.layout, |layout| {
             Program::new(&plan.columns(layout), |column, first| F::key(&column.name, column.kind, first, *labels))
         });
-        program.run(set, home, spans, &mut batch.fill::<F>(out))
+        program.run(set, home, scratch, &mut batch.fill::<F>(out))
     }
 
     fn tick(&mut self, now: Nanos, out: &mut Messages) {

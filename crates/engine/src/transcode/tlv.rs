@@ -12,7 +12,7 @@ use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use super::text::When;
-use super::{Emit, Name};
+use super::{Emit, Name, Place};
 use crate::encode::print;
 
 const UINT8: u8 = 2;
@@ -67,6 +67,25 @@ const EXPONENT: [u8; 64] = {
     table
 };
 
+/// The power of two that is the bytes of a number, and its bits: as its leading zeros have it, not by comparing, as how
+/// long the next number is nobody can foretell.
+#[inline(always)]
+fn shortest(n: u64) -> (u8, u32) {
+    let exponent = EXPONENT[(n | 1).leading_zeros() as usize & 63];
+    (exponent, 8 << exponent)
+}
+
+impl super::Key for Key {
+    fn is_short(&self) -> bool {
+        !self.is_text()
+    }
+
+    #[inline(always)]
+    fn moment(&self, time: Nanos) -> u64 {
+        self.when.tell(time)
+    }
+}
+
 /// Writes records as TLV items.
 #[derive(Debug)]
 pub struct Tlv<'a> {
@@ -113,15 +132,6 @@ impl Tlv<'_> {
         }
     }
 
-    /// A number, the first bytes of `value`, under a key that is a text.
-    #[cold]
-    fn texted_number(&mut self, key: &Key, kind: u8, value: u64, bits: u32) {
-        self.head(key, kind);
-        let end = self.out.len() + (bits / 8) as usize;
-        self.out.extend_from_slice(&value.to_be_bytes());
-        self.out.truncate(end);
-    }
-
     /// A text of a length that is known only when it is written.
     #[inline(always)]
     fn texted(&mut self, key: &Key, write: impl FnOnce(&mut Vec<u8>)) {
@@ -149,20 +159,34 @@ impl Emit for Tlv<'_> {
     }
 
     #[inline(always)]
-    fn number(&mut self, key: &Key, n: u64) {
-        // As its leading zeros have it, not by comparing: how long the next number is nobody can foretell.
-        let exponent = EXPONENT[(n | 1).leading_zeros() as usize & 63];
-        let bits = 8u32 << exponent;
-        let value = n << (64 - bits);
-        let kind = UINT8 + exponent;
-        if key.is_text() {
-            return self.texted_number(key, kind, value, bits);
-        }
+    fn put_number(key: &Key, n: u64, place: &mut Place) -> usize {
+        let (exponent, bits) = shortest(n);
+        key.put(UINT8 + exponent, place);
         let length = usize::from(key.length & 3);
-        let end = self.out.len() + length + (bits / 8) as usize;
-        let place = print::room::<16>(self.out);
-        key.put(kind, place);
-        print::store(place, length, value.swap_bytes());
+        print::store(place, length, (n << (64 - bits)).swap_bytes());
+        length + (bits / 8) as usize
+    }
+
+    #[inline]
+    fn put_ipv4(key: &Key, address: [u8; 4], place: &mut Place) -> usize {
+        key.put(TEXT, place);
+        let at = usize::from(key.length & 3) + 2;
+        let length = print::dotted(address, place, at);
+        // At most 15: one byte of two.
+        place[at - 1] = length as u8;
+        at + length
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
+    fn number(&mut self, key: &Key, n: u64) {
+        let (exponent, bits) = shortest(n);
+        self.head(key, UINT8 + exponent);
+        let end = self.out.len() + (bits / 8) as usize;
+        self.out.extend_from_slice(&(n << (64 - bits)).to_be_bytes());
         self.out.truncate(end);
     }
 
@@ -201,19 +225,8 @@ impl Emit for Tlv<'_> {
         self.number(key, key.when.tell(time));
     }
 
-    #[inline]
     fn ipv4(&mut self, key: &Key, address: [u8; 4]) {
-        if key.is_text() {
-            return self.texted(key, |out| print::ipv4(address, out));
-        }
-        let at = usize::from(key.length & 3) + 2;
-        let start = self.out.len();
-        let place = print::room::<32>(self.out);
-        key.put(TEXT, place);
-        let length = print::dotted(address, place, at);
-        // At most 15: one byte of two.
-        place[at - 1] = length as u8;
-        self.out.truncate(start + at + length);
+        self.texted(key, |out| print::ipv4(address, out));
     }
 
     fn ipv6(&mut self, key: &Key, address: [u8; 16]) {

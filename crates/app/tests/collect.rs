@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use exporter::{FIELDS, V9, capture, record};
+use exporter::{BEGIN, FIELDS, UPTIME, V9, capture, record};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flowsonde");
 const ROUTER: [u8; 4] = [192, 0, 2, 7];
@@ -227,6 +227,85 @@ fn flows_are_left_out_by_what_they_are() {
 }
 
 #[test]
+fn times_are_told_by_our_clock_where_that_is_asked_for() {
+    // The exporter is an hour and a second behind: its message of BEGIN - 3600 arrives at BEGIN + 1.
+    let fields = [&FIELDS[..], &[(22, 4), (21, 4), (150, 4)]].concat();
+    let times = [UPTIME - 5000, UPTIME - 1000, BEGIN - 3600 - 5].map(u32::to_be_bytes).concat();
+    let behind = |message: V9| V9 { after: 0, begin: BEGIN - 3600, ..message };
+    let messages = [
+        behind(V9::new(0).template(256, &fields)),
+        behind(V9::new(1).set(256, [record(1, 53, 1, 100), times].concat())),
+    ];
+    let scratch = Scratch::new();
+    let names = ["FIRST_SWITCHED", "LAST_SWITCHED", "FLOW_START_SEC"];
+    for (options, off) in [(&[][..], 3600), (&["--collector-reforge-timestamps"], -1)] {
+        let template = ["-T", "%FIRST_SWITCHED %LAST_SWITCHED %FLOW_START_SEC"];
+        let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[&template[..], options].concat());
+        let told = names.map(|name| records[0][name].as_i64().unwrap());
+        assert_eq!(told, [5, 1, 5].map(|before| i64::from(BEGIN) - off - before), "{options:?}");
+        assert_eq!(ledger.note("exporter", "clock_behind_ms"), 3_600_000, "the exporter's own, however it is told");
+    }
+}
+
+#[test]
+fn exporters_are_told_as_others_and_by_interface() {
+    let fields = [&FIELDS[..], &[(10, 2), (14, 2)]].concat();
+    let body =
+        |n, input: u16, output: u16| [record(n, 53, 1, 100), [input, output].map(u16::to_be_bytes).concat()].concat();
+    let bodies = [body(1, 1, 9), body(2, 2, 9), body(3, 9, 6), body(4, 700, 701)].concat();
+    let messages = [V9::new(0).template(256, &fields), V9::new(1).set(256, bodies)];
+    let mut datagrams = from(ROUTER, &messages);
+    datagrams.extend(from(OTHER, &messages));
+    let scratch = Scratch::new();
+    fs::write(scratch.0.join("rules"), "# who\n192.0.2.7\t198.51.100.1\t1,5-8\n").unwrap();
+    let template = "%IPV4_SRC_ADDR %EXPORTER_IPV4_ADDRESS";
+    let (records, ledger) = scratch.collect(&datagrams, &["-T", template, "--collector-nf-reforge=rules"]);
+    assert_eq!(sources(&records), [1, 3, 1, 2, 3, 4]);
+    let exporters: Vec<_> = records.iter().map(|record| record["EXPORTER_IPV4_ADDRESS"].as_str().unwrap()).collect();
+    assert_eq!((exporters[0], exporters[2]), ("198.51.100.1", "192.0.2.8"));
+    assert_eq!(ledger.lost("filter", "interface"), 2);
+    assert!(ledger.stages("exporter").iter().any(|stage| stage["exporter"] == "192.0.2.7:9995"));
+}
+
+#[test]
+fn the_rate_before_scaling_is_told_and_what_told_it() {
+    // Options of 1 in 100 for all (34), and records that name a sampler of their own (48: 1 in 7), or tell it (34: 1 in 3).
+    let all = V9::new(0)
+        .set(1, [300_u16, 4, 4, 1, 4, 34, 4].map(u16::to_be_bytes).concat())
+        .set(300, vec![0, 0, 0, 0, 0, 0, 0, 100]);
+    let one = V9::new(1)
+        .set(1, [301_u16, 4, 8, 1, 4, 48, 1, 50, 4].map(u16::to_be_bytes).concat())
+        .set(301, vec![0, 0, 0, 0, 9, 0, 0, 0, 7]);
+    let templates = template(2)
+        .template(257, &[&FIELDS[..], &[(48, 1)]].concat())
+        .template(258, &[&FIELDS[..], &[(34, 1)]].concat());
+    let data = V9::new(3)
+        .set(256, record(1, 53, 1, 100))
+        .set(257, [record(2, 53, 1, 100), vec![9]].concat())
+        .set(258, [record(3, 53, 1, 100), vec![3]].concat());
+    let datagrams = from(ROUTER, &[all, one, templates, data]);
+    let scratch = Scratch::new();
+    let template = "%IN_BYTES %SAMPLING_INTERVAL %ORIGINAL_SAMPLING_INTERVAL %SAMPLING_SOURCE";
+    let told = |options: &[&str]| {
+        let (records, _) = scratch.collect(&datagrams, &[&["-T", template], options].concat());
+        records.iter().map(|record| record.to_string()).collect::<Vec<_>>()
+    };
+    let line = |bytes, interval, original, source| {
+        serde_json::json!({
+            "IN_BYTES": bytes, "SAMPLING_INTERVAL": interval, "ORIGINAL_SAMPLING_INTERVAL": original, "SAMPLING_SOURCE": source
+        })
+        .to_string()
+    };
+    assert_eq!(told(&[]), [line(10_000, 1, 100, "options"), line(700, 1, 7, "sampler"), line(300, 1, 3, "record")]);
+    assert_eq!(
+        told(&["--disable-upscale"]),
+        [line(100, 100, 100, "options"), line(100, 7, 7, "sampler"), line(100, 3, 3, "record")]
+    );
+    let forced = vec![line(200, 1, 2, "user"); 3];
+    assert_eq!(told(&["--sample-rate=1:2"]), forced);
+}
+
+#[test]
 fn bad_packets_are_kept_as_they_came() {
     let scratch = Scratch::new();
     let mut datagrams = from(ROUTER, &[template(0), data(1)]);
@@ -238,7 +317,7 @@ fn bad_packets_are_kept_as_they_came() {
     assert_eq!(bytes[..4], 0xa1b2_3c4d_u32.to_le_bytes());
     assert_eq!(bytes[20..24], [1, 0, 0, 0]);
     // The first one: its time, its address and ports, its bytes.
-    assert_eq!(bytes[24..28], (exporter::BEGIN + 2).to_le_bytes());
+    assert_eq!(bytes[24..28], (BEGIN + 2).to_le_bytes());
     let frame = &bytes[40..];
     assert_eq!((&frame[26..30], &frame[34..38]), (&OTHER[..], &[9995_u16, 2055].map(u16::to_be_bytes).concat()[..]));
     assert_eq!(&frame[42..60], b"GET / HTTP/1.0\r\n\r\n");

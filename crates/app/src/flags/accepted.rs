@@ -25,6 +25,15 @@ pub const SPEC: Group = Group {
             ..Flag::SWITCH
         },
         Flag {
+            long: "use-obs-domain-id",
+            help: "Tell observation domains of an exporter apart: always done",
+            apply: |options, _| {
+                options.accepted.names.push("use-obs-domain-id");
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
             long: "bi-directional",
             help: "Meter both directions as one flow: always done",
             apply: |options, _| {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use flowsonde_engine::decode::filter::Filter;
+use flowsonde_engine::decode::reforge::Reforge;
 
 use super::value::number::number;
-use super::value::{Networks, Seconds, filter, lines, listen::Listen};
+use super::value::{Networks, Seconds, filter, lines, listen::Listen, reforge};
 use super::{Flag, Group, Offer, Repeat, Value};
 
 /// What was asked for about collecting.
@@ -39,6 +40,12 @@ pub struct Collect {
     pub bad_packets: Option<PathBuf>,
     /// Where templates are kept from one run to the next.
     pub template_cache: Option<PathBuf>,
+    /// Times are told by our clock.
+    pub reforge_times: bool,
+    /// Exporters that are told as others.
+    pub reforge: Reforge,
+    /// Counters are told as they came, not multiplied by the rate of sampling.
+    pub plain: bool,
 }
 
 impl Collect {
@@ -65,6 +72,9 @@ impl Default for Collect {
             filter: Filter::default(),
             bad_packets: None,
             template_cache: None,
+            reforge_times: false,
+            reforge: Reforge::default(),
+            plain: false,
         }
     }
 }
@@ -272,6 +282,60 @@ pub const SPEC: Group = Group {
             good: &["templates.cache"],
             apply: |options, text| {
                 options.collect.template_cache = Some(text.into());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "collector-reforge-timestamps",
+            help: "Tell times by our clock: moved by as much as the export is off its arrival",
+            doc: "For exporters whose clock is wrong. Durations stay. The exporter's time of export becomes the arrival. In \
+                  pass-through to NetFlow or IPFIX only what is relative to the export is moved.",
+            apply: |options, _| {
+                options.collect.reforge_times = true;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "collector-nf-reforge",
+            value: Value::One("FILE"),
+            help: "Tell exporters as others, and only flows of some interfaces, by a file",
+            doc: "A line an exporter: its address, the address it is told as or `*`, and the interfaces wanted, `1,2,5-8` of 0 to \
+                  63, or `*`. A flow is wanted that enters or leaves by one of them; others are counted as `interface`. \
+                  Exporters that no line names are told as they are.",
+            offer: Offer::Files,
+            bad: &["/dev/null/none"],
+            apply: |options, text| {
+                options.collect.reforge = reforge::file(text)?;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "nflite",
+            value: Value::One("PORT[:N]"),
+            repeat: Repeat::Adds,
+            help: "Collect NetFlow-Lite sent to this UDP port, or N ports from it on",
+            doc: "As `-3` does, which takes NetFlow-Lite too: switches that send to a range of ports need them all.",
+            good: &["2055", "9000:16"],
+            bad: &["", "x", "2055:0", "2055:33", "65535:2"],
+            apply: |options, text| {
+                let (port, ports) = text.split_once(':').unwrap_or((text, "1"));
+                let port: u16 = number(port, "a port", 1..=u16::MAX)?;
+                let ports: u16 = number(ports, "a number of ports", 1..=32)?;
+                let last = port.checked_add(ports - 1).ok_or("goes beyond port 65535; give fewer ports")?;
+                options.collect.ports.extend((port..=last).map(Listen::udp));
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "disable-upscale",
+            help: "Tell counters as they came, not multiplied by the rate of sampling",
+            doc: "`SAMPLING_INTERVAL` is the rate then, by which they still have to be multiplied.",
+            apply: |options, _| {
+                options.collect.plain = true;
                 Ok(())
             },
             ..Flag::SWITCH

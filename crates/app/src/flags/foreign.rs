@@ -10,10 +10,10 @@ pub const LETTERS: &str = "245679AIOW";
 pub const NAMES: &str = "\
     add-engineid-to-logfile adj-from-as-path agent-mode aggregate-gtp-tunnels as-list asn-mode \
     bgp-server bind-export-interface blacklists cache-geoip-asn city-list \
-    cli-http-port clickhouse cloud collect-check-bidirectional-flows collector-nf-reforge \
-    collector-reforge-timestamps custom-fields db-engine dhcp-dump-dir \
+    cli-http-port clickhouse cloud collect-check-bidirectional-flows \
+    custom-fields db-engine dhcp-dump-dir \
     dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-flow-swapping disable-l7-protocol-guess \
-    disable-sflow-upscale disable-upscale discard-unknown-flows dns-dump-blacklisted \
+    disable-sflow-upscale discard-unknown-flows dns-dump-blacklisted \
     dns-dump-dir dont-hash-cookies dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
     dump-stats elastic enable-collection-cache enable-ipv4-deduplication enable-throughput-stats \
     estimate-tcp-latency event-log flow-collection-deduplication ftp-dump-dir ftp-exec-cmd \
@@ -28,12 +28,12 @@ pub const NAMES: &str = "\
     kafka-add-timestamp kafka-batch-len kafka-conf kafka-enable-batch kafka-ntopng license-mgr load-custom-fields \
     lua map-ifnames map-postnat max-num-untunnels memory-footprint modbus-dump-dir modbus-exec-cmd \
     modbus-idle-timeout mysql mysql-skip-db-creation nat-subscribe ndpi-categories-dir ndpi-custom-protos \
-    ndpi-proto-ports ndpi-protocols ndpi-protocols-dir netbios-dump-dir nflite notify-plugin ntap plugin-dir \
+    ndpi-proto-ports ndpi-protocols ndpi-protocols-dir netbios-dump-dir notify-plugin ntap plugin-dir \
     pop-dump-dir pop-exec-cmd probe-ip process-learning-duration proxy-ports radius-dump-dir radius-exec-cmd redis \
     rtp-discard-late-pkts short-proc-stats simulate-collection sip-dump-dir sip-exec-cmd skip-packet-header-bytes \
     smart-udp-frags smtp-dump-dir smtp-exec-cmd snmp-mapping snmp-mappings ssdp-dump-dir syslog syslog-flow-format \
     tcp tcp-dont-send-flow-lenght terminate-in timestamp-format tls-insecure \
-    tunnel tzsp-port ucloud upscale-traffic use-obs-domain-id use-obs-domain-id-port version-json \
+    tunnel tzsp-port ucloud upscale-traffic use-obs-domain-id-port version-json \
     vlanid-as-iface-idx with-dpdk zmq-publish-events zmq-simulate-exporters";
 
 /// The complaint about a long name that is no flag's.

@@ -12,9 +12,11 @@ pub const UPTIME: u32 = 10_000_000;
 pub struct V9 {
     pub sequence: u32,
     pub domain: u32,
-    /// Seconds after [`BEGIN`].
+    /// When it began, by its clock, in seconds since 1970.
+    pub begin: u32,
+    /// Seconds since then.
     pub after: u32,
-    /// Uptime in milliseconds at [`BEGIN`].
+    /// Uptime in milliseconds when it began.
     pub uptime: u32,
     pub sets: Vec<(u16, Vec<u8>)>,
 }
@@ -22,7 +24,7 @@ pub struct V9 {
 impl V9 {
     /// Message number `sequence`, sent that many seconds after the beginning.
     pub fn new(sequence: u32) -> V9 {
-        V9 { sequence, domain: 1, after: sequence, uptime: UPTIME, sets: Vec::new() }
+        V9 { sequence, domain: 1, begin: BEGIN, after: sequence, uptime: UPTIME, sets: Vec::new() }
     }
 
     pub fn set(mut self, id: u16, body: Vec<u8>) -> V9 {
@@ -39,7 +41,7 @@ impl V9 {
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = [9, self.sets.len() as u16].map(u16::to_be_bytes).concat();
         let uptime = self.uptime + self.after * 1000;
-        for number in [uptime, BEGIN + self.after, self.sequence, self.domain] {
+        for number in [uptime, self.begin + self.after, self.sequence, self.domain] {
             out.extend(number.to_be_bytes());
         }
         for (id, body) in &self.sets {

@@ -33,4 +33,9 @@ elements! { Group::Sampling;
     SELECTOR_NAME: FixedText(2) => Text(2), Iana(335), ipfix "selectorName";
     /// Sampler id of sampled flows (10.8)
     FLOW_SAMPLER_ID: U32, Unverified;
+    // Ours: collected counters are scaled, and SAMPLING_INTERVAL is 1 then.
+    /// Rate an exporter sampled at, one packet every N, before counters were scaled by it
+    ORIGINAL_SAMPLING_INTERVAL: U32, Unverified;
+    /// What told that rate: user, record, sampler, options or header; empty when nothing did
+    SAMPLING_SOURCE: Text(8), Unverified;
 }

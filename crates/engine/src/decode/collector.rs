@@ -16,6 +16,7 @@ use flowsonde_wire::{Cursor, Nanos};
 use super::layout::Layout;
 use super::netflow5::{self, Fixed};
 use super::records::{About, Receive, Set, Version};
+use super::reforge::Reforge;
 use super::saved::Exporters;
 use super::section;
 use super::session::{Counters, Session};
@@ -37,8 +38,28 @@ pub struct Config {
     pub ignore_port: bool,
     /// Every record was sampled at this rate, whatever the exporter says.
     pub rate: Option<u32>,
+    /// Counters are multiplied by the rate of sampling.
+    pub upscale: bool,
+    /// Times are moved by as much as the export is off the arrival.
+    pub reforge_times: bool,
+    /// Exporters that are told as others.
+    pub reforge: Reforge,
     /// Only templates of these ids are read; empty is all.
     pub template_ids: Vec<u16>,
+}
+
+impl Config {
+    /// What is told of a message, as the user wants it told.
+    fn reforged(&self, mut about: About) -> About {
+        if self.reforge_times {
+            about.shift = about.arrival.0.wrapping_sub(about.export.0).cast_signed();
+            about.export = about.arrival;
+        }
+        if let Some(exporter) = self.reforge.exporter(about.exporter) {
+            about.exporter = exporter;
+        }
+        about
+    }
 }
 
 impl Default for Config {
@@ -49,6 +70,9 @@ impl Default for Config {
             memory: 128 << 20,
             ignore_port: false,
             rate: None,
+            upscale: true,
+            reforge_times: false,
+            reforge: Reforge::default(),
             template_ids: Vec::new(),
         }
     }
@@ -148,6 +172,7 @@ impl Collector {
             ..about(message, version, domain)
         };
         let key = Key::new(&self.config, message, &about);
+        let about = self.config.reforged(about);
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         let wanted = usize::from(header.count) * layout.shortest;
@@ -179,6 +204,7 @@ impl Collector {
             ..about(message, Version::Sflow5, header.sub_agent)
         };
         let key = Key::new(&self.config, message, &about);
+        let about = self.config.reforged(about);
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
@@ -197,6 +223,7 @@ impl Collector {
             ..about(message, Version::V9, header.source_id)
         };
         let key = Key::new(&self.config, message, &about);
+        let about = self.config.reforged(about);
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
@@ -221,9 +248,10 @@ impl Collector {
     fn ipfix(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
         let mut c = Cursor::new(message.bytes);
         let header = ipfix::Header::read(&mut c).map_err(|_| Reject::Short)?;
-        let mut about =
+        let about =
             About { export: Nanos::new(header.seconds.into(), 0), ..about(message, Version::Ipfix, header.domain) };
         let key = Key::new(&self.config, message, &about);
+        let mut about = self.config.reforged(about);
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         about.init = session.init;
@@ -388,5 +416,6 @@ fn about(message: &Datagram<'_>, version: Version, domain: u32) -> About {
         uptime_ms: None,
         init: None,
         arrival: message.time,
+        shift: 0,
     }
 }

@@ -186,6 +186,7 @@ mod tests {
             uptime_ms: None,
             init: None,
             arrival: Nanos(0),
+            shift: 0,
         };
         let set = Set { layout: &layout, bytes: &bytes, about: &about, samplers: &Samplers::default() };
         let mut sieve = Sieve::new(Filter { conditions });

@@ -8,6 +8,7 @@ pub mod netflow5;
 mod options;
 pub mod packet;
 pub mod records;
+pub mod reforge;
 pub mod sampled;
 pub mod sampling;
 pub mod saved;

@@ -67,9 +67,17 @@ pub struct About {
     pub init: Option<Nanos>,
     /// Arrival.
     pub arrival: Nanos,
+    /// Nanoseconds by which times of day are moved, where the user wants them by our clock.
+    pub shift: i64,
 }
 
 impl About {
+    /// A time of day as it is told.
+    #[inline]
+    pub fn moment(&self, time: Nanos) -> Nanos {
+        Nanos(time.0.saturating_add_signed(self.shift))
+    }
+
     /// The moment the exporter's uptime was `at_ms`: that nearest to the message's own, as the counter wraps after 49.7
     /// days. The time of export when the uptime at that time is not known.
     #[inline]
@@ -80,7 +88,7 @@ impl About {
                 let after = at_ms.wrapping_sub(now) as i32;
                 Nanos(self.export.0.saturating_add_signed(i64::from(after) * MILLI))
             }
-            (None, Some(init)) => Nanos(init.0.saturating_add(u64::from(at_ms) * MILLI as u64)),
+            (None, Some(init)) => self.moment(Nanos(init.0.saturating_add(u64::from(at_ms) * MILLI as u64))),
             (None, None) => self.export,
         }
     }
@@ -154,6 +162,7 @@ mod tests {
             uptime_ms: Some(10_000),
             init: None,
             arrival: Nanos(0),
+            shift: 0,
         };
         assert_eq!(about.uptime(9_000), Nanos::new(1_699_999_999, 0));
         assert_eq!(about.uptime(12_000), Nanos::new(1_700_000_002, 0));

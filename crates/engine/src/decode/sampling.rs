@@ -20,12 +20,56 @@ pub struct Samplers {
     header: Option<u32>,
     /// Told by the user.
     forced: Option<u32>,
+    /// Counters stay as they are.
+    plain: bool,
+}
+
+/// A rate, and what told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// One packet in so many.
+    pub rate: u32,
+    /// What told it.
+    pub by: By,
+    /// What counters are to be multiplied by: the rate, or 1 where the user wants them as they are.
+    pub scale: u32,
+}
+
+/// What told a rate, the first of these that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The user.
+    User,
+    /// The record.
+    Record,
+    /// Options data of the sampler that the record names.
+    Sampler,
+    /// Options data that name no sampler.
+    Options,
+    /// The header of the message.
+    Header,
+    /// Nothing: it is 1.
+    Nothing,
+}
+
+impl By {
+    /// As records tell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            By::User => "user",
+            By::Record => "record",
+            By::Sampler => "sampler",
+            By::Options => "options",
+            By::Header => "header",
+            By::Nothing => "",
+        }
+    }
 }
 
 impl Samplers {
-    /// With what the user says.
-    pub fn forced(rate: Option<u32>) -> Self {
-        Samplers { forced: rate, ..Samplers::default() }
+    /// With what the user says: a rate, and whether counters stay as they are.
+    pub fn forced(rate: Option<u32>, plain: bool) -> Self {
+        Samplers { forced: rate, plain, ..Samplers::default() }
     }
 
     /// Rates by sampler, in order, and that of what names none: as options data told them.
@@ -65,6 +109,36 @@ impl Samplers {
     #[inline]
     pub fn header(&mut self, rate: u32) {
         self.header = (rate > 0).then_some(rate);
+    }
+
+    /// What counters of a record are to be multiplied by.
+    #[inline]
+    pub fn scale(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
+        if self.plain { 1 } else { self.rate(layout, record, spans) }
+    }
+
+    /// The rate of a record, and what told it.
+    pub fn told_of(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> Told {
+        if self.forced.is_some() || layout.sampling.is_silent() {
+            return self.usually();
+        }
+        let told = |rate, by| Told { rate, by, scale: if self.plain { 1 } else { rate } };
+        let sampler = || {
+            let (at, length) = layout.sampling.id?;
+            self.by_id.get(&number(record.octets(at, length, spans))).copied()
+        };
+        match interval(layout, record, spans) {
+            Some(rate) => told(rate, By::Record),
+            None => sampler().map_or_else(|| self.usually(), |rate| told(rate, By::Sampler)),
+        }
+    }
+
+    /// The rate of records that tell none, and what told it.
+    pub fn usually(&self) -> Told {
+        let found = [(self.forced, By::User), (self.all, By::Options), (self.header, By::Header)];
+        let found = found.into_iter().find_map(|(rate, by)| Some((rate?, by)));
+        let (rate, by) = found.unwrap_or((1, By::Nothing));
+        Told { rate, by, scale: if self.plain { 1 } else { rate } }
     }
 
     /// The rate of a record.
@@ -160,6 +234,16 @@ mod tests {
         assert_eq!(rate(&samplers, &[(48, 2)], &[0, 7]), 1000);
         assert_eq!(rate(&samplers, &[(48, 2)], &[0, 8]), 100);
         assert_eq!(rate(&samplers, &[(48, 1), (34, 4)], &[7, 0, 0, 0, 5]), 5);
+        let told = |samplers: &Samplers, fields: &[(u16, u16)], bytes: &[u8]| {
+            samplers.told_of(&layout(fields, 0), &Record::new(bytes), &Spans::default())
+        };
+        let told_by = |rate, by| Told { rate, by, scale: rate };
+        assert_eq!(told(&samplers, &[(8, 4)], &[10, 0, 0, 1]), told_by(100, By::Options));
+        assert_eq!(told(&samplers, &[(48, 2)], &[0, 7]), told_by(1000, By::Sampler));
+        assert_eq!(told(&samplers, &[(48, 1), (34, 4)], &[7, 0, 0, 0, 5]), told_by(5, By::Record));
+        let plain = Samplers { plain: true, ..samplers.clone() };
+        assert_eq!(told(&plain, &[(48, 2)], &[0, 7]), Told { rate: 1000, by: By::Sampler, scale: 1 });
+        assert_eq!(told(&Samplers::default(), &[(48, 2)], &[0, 7]), told_by(1, By::Nothing));
         assert_eq!(rate(&Samplers { forced: Some(3), ..samplers }, &[(48, 1), (34, 4)], &[7, 0, 0, 0, 5]), 3);
     }
 

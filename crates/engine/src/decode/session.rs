@@ -41,11 +41,11 @@ pub struct Session {
 
 impl Session {
     /// Of a first message.
-    pub fn new(about: About, forced: Option<u32>) -> Session {
+    pub fn new(about: About, samplers: Samplers) -> Session {
         Session {
             about,
             templates: Templates::default(),
-            samplers: Samplers::forced(forced),
+            samplers,
             init: None,
             sequence: Sequence::default(),
             sources: Sources::default(),
@@ -323,6 +323,7 @@ mod tests {
             uptime_ms: None,
             init: None,
             arrival: Nanos::new(seconds, 0),
+            shift: 0,
         }
     }
 

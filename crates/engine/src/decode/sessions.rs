@@ -19,6 +19,7 @@ use flowsonde_wire::export::{Datagram, Transport};
 
 use super::collector::Config;
 use super::records::{About, Version};
+use super::sampling::Samplers;
 use super::saved::{Exporters, Saved};
 use super::session::{Counters, Session};
 use super::templates::{self, Layouts};
@@ -120,7 +121,7 @@ impl Sessions {
     ) -> Held<'_> {
         let session = self.by_key.entry(key).or_insert_with(|| {
             self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1)).push(key);
-            let mut session = Box::new(Session::new(*about, config.rate));
+            let mut session = Box::new(Session::new(*about, Samplers::forced(config.rate, !config.upscale)));
             if let Some(saved) = self.saved.get(&key) {
                 session.restore(saved, layouts);
             }
@@ -130,7 +131,9 @@ impl Sessions {
         session.counters.messages += 1;
         session.counters.bytes += message.bytes.len() as u64;
         if about.version != Version::Sflow5 {
-            session.skew.arrived(about.export, about.arrival);
+            // The exporter's own clock, however it is told.
+            let export = Nanos(about.export.0.saturating_add_signed(about.shift.saturating_neg()));
+            session.skew.arrived(export, about.arrival);
         }
         if !session.touched {
             session.touched = true;

@@ -14,6 +14,7 @@ use flowsonde_wire::Nanos;
 
 use crate::decode::layout::{At, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
+use crate::decode::sampling::Told;
 
 mod batch;
 mod json;
@@ -101,6 +102,10 @@ pub enum Take {
     EngineId,
     /// What the rate of sampling was.
     Rate,
+    /// What told it.
+    RateSource,
+    /// The rate that counters still have to be multiplied by: 1, unless the user wants them as they are.
+    Interval,
     /// Address of the probe.
     Probe,
     /// Number of probe and exporter together.
@@ -245,14 +250,14 @@ impl<K: Key> Program<K> {
     pub fn run<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) -> Taken {
         let mut rest = set.bytes;
         let mut taken = Taken::default();
-        let usual = set.samplers.usual();
+        let usual = set.samplers.usually();
         let silent = set.layout.sampling.is_silent();
-        self.prepare(&Context { about: set.about, home, rate: usual }, scratch, out);
+        self.prepare(&Context { about: set.about, home, sampling: usual }, scratch, out);
         let Scratch { spans, same, ends } = scratch;
         let mut page = [0; PAGE];
         while let Some((record, after)) = set.layout.split(rest, spans) {
-            let rate = if silent { usual } else { set.samplers.rate(set.layout, &record, spans) };
-            let context = Context { about: set.about, home, rate };
+            let sampling = if silent { usual } else { set.samplers.told_of(set.layout, &record, spans) };
+            let context = Context { about: set.about, home, sampling };
             self.record(&record, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;
@@ -336,8 +341,15 @@ pub struct Context<'a> {
     pub about: &'a About,
     /// The probe.
     pub home: &'a Home,
-    /// One packet in so many was sampled.
-    pub rate: u32,
+    /// How its packets were sampled.
+    pub sampling: Told,
+}
+
+impl Context<'_> {
+    #[inline]
+    fn interval(&self) -> u32 {
+        if self.sampling.scale == self.sampling.rate { 1 } else { self.sampling.rate }
+    }
 }
 
 impl Take {
@@ -376,6 +388,7 @@ impl Take {
                 | Take::Seconds(..)
                 | Take::Millis(..)
                 | Take::Rate
+                | Take::Interval
         )
     }
 
@@ -389,12 +402,15 @@ impl Take {
             Take::U32(at) => u32::from_be_bytes(r.array(at, s)).into(),
             Take::U64(at) => u64::from_be_bytes(r.array(at, s)),
             Take::Uint(at, width) => uint(r, s, at, width),
-            Take::Scaled(at, width) => uint(r, s, at, width).saturating_mul(c.rate.into()),
+            Take::Scaled(at, width) => uint(r, s, at, width).saturating_mul(c.sampling.scale.into()),
             Take::Ipv4(at) => return E::put_ipv4(key, r.array(at, s), place),
             Take::Uptime(at) => key.moment(c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
-            Take::Seconds(at, width) => key.moment(Nanos::new(uint(r, s, at, width), 0)),
-            Take::Millis(at, width) => key.moment(Nanos(uint(r, s, at, width).saturating_mul(1_000_000))),
-            Take::Rate => c.rate.into(),
+            Take::Seconds(at, width) => key.moment(c.about.moment(Nanos::new(uint(r, s, at, width), 0))),
+            Take::Millis(at, width) => {
+                key.moment(c.about.moment(Nanos(uint(r, s, at, width).saturating_mul(1_000_000))))
+            }
+            Take::Rate => c.sampling.rate.into(),
+            Take::Interval => c.interval().into(),
             // No other is short.
             _ => return 0,
         };
@@ -409,7 +425,7 @@ impl Take {
             Take::U32(at) => out.number(key, u32::from_be_bytes(r.array(at, s)).into()),
             Take::U64(at) => out.number(key, u64::from_be_bytes(r.array(at, s))),
             Take::Uint(at, width) => out.number(key, uint(r, s, at, width)),
-            Take::Scaled(at, width) => out.number(key, uint(r, s, at, width).saturating_mul(c.rate.into())),
+            Take::Scaled(at, width) => out.number(key, uint(r, s, at, width).saturating_mul(c.sampling.scale.into())),
             Take::Constant(n) => out.number(key, n),
             Take::Ipv4(at) => out.ipv4(key, r.array(at, s)),
             Take::Uptime(at) => out.time(key, c.about.uptime(u32::from_be_bytes(r.array(at, s)))),
@@ -426,10 +442,12 @@ impl Take {
             Take::Bool(at) => out.boolean(key, r.array(at, s) == [1]),
             Take::Text(at, width) => out.text(key, trimmed(value(r, s, at, width))),
             Take::Octets(at, width) => out.octets(key, value(r, s, at, width)),
-            Take::Seconds(at, width) => out.time(key, Nanos::new(uint(r, s, at, width), 0)),
-            Take::Millis(at, width) => out.time(key, Nanos(uint(r, s, at, width).saturating_mul(1_000_000))),
-            Take::Ntp(at) => out.time(key, ntp(u64::from_be_bytes(r.array(at, s)))),
-            Take::NtpMicros(at) => out.time(key, ntp(u64::from_be_bytes(r.array(at, s)) & !0x7ff)),
+            Take::Seconds(at, width) => out.time(key, c.about.moment(Nanos::new(uint(r, s, at, width), 0))),
+            Take::Millis(at, width) => {
+                out.time(key, c.about.moment(Nanos(uint(r, s, at, width).saturating_mul(1_000_000))))
+            }
+            Take::Ntp(at) => out.time(key, c.about.moment(ntp(u64::from_be_bytes(r.array(at, s))))),
+            Take::NtpMicros(at) => out.time(key, c.about.moment(ntp(u64::from_be_bytes(r.array(at, s)) & !0x7ff))),
             Take::Before(at, width) => {
                 let micros = uint(r, s, at, width);
                 out.time(key, Nanos(c.about.export.0.saturating_sub(micros.saturating_mul(1000))));
@@ -451,7 +469,9 @@ impl Take {
             Take::Domain => out.number(key, c.about.domain.into()),
             Take::EngineType => out.number(key, c.about.engine.0.into()),
             Take::EngineId => out.number(key, c.about.engine.1.into()),
-            Take::Rate => out.number(key, c.rate.into()),
+            Take::Rate => out.number(key, c.sampling.rate.into()),
+            Take::RateSource => out.text(key, c.sampling.by.name().as_bytes()),
+            Take::Interval => out.number(key, c.interval().into()),
             Take::Probe => out.ipv4(key, c.home.address),
             Take::Source => out.number(key, source(c).into()),
             Take::Origin => out.number(key, origin(c.about)),

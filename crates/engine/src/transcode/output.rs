@@ -212,6 +212,7 @@ mod tests {
             uptime_ms: Some(10_000),
             init: None,
             arrival: Nanos::new(1_700_000_010, 0),
+            shift: 0,
         }
     }
 

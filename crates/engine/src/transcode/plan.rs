@@ -70,7 +70,16 @@ impl Plan {
     pub fn columns(&self, layout: &Layout) -> Vec<Column> {
         match self {
             Plan::Template(template) => template.iter().map(|element| wanted(layout, element)).collect(),
-            Plan::Everything => everything(layout),
+            Plan::Everything => {
+                let mut columns = everything(layout);
+                // Whose keys are texts: too dear for ntopng, which does not read them.
+                if !layout.sampling.is_silent() {
+                    columns.extend(
+                        [&table::ORIGINAL_SAMPLING_INTERVAL, &table::SAMPLING_SOURCE].map(|e| wanted(layout, e)),
+                    );
+                }
+                columns
+            }
             Plan::Ntopng => {
                 let mut columns = everything(layout);
                 for element in NTOPNG {
@@ -112,8 +121,8 @@ fn everything(layout: &Layout) -> Vec<Column> {
             _ => Name::Number { pen: field.pen, id: field.id },
         };
         let take = match field.element {
-            // The rate is applied already.
-            Some(element) if field.is(34) && *element == table::SAMPLING_INTERVAL => Take::Constant(1),
+            // The rate may be applied already.
+            Some(element) if field.is(34) && *element == table::SAMPLING_INTERVAL => Take::Interval,
             _ => read(field),
         };
         columns.push(Column { name, kind, take });
@@ -215,11 +224,13 @@ fn wanted(layout: &Layout, element: &'static Element) -> Column {
 /// What no field tells, whatever the exporter sends.
 fn always(element: &Element) -> Option<Take> {
     Some(match element.id {
-        Id::Iana(34) => Take::Constant(1),
+        Id::Iana(34) => Take::Interval,
         Id::Ntop(471) => Take::Probe,
         Id::Ntop(579) => Take::Origin,
         Id::Ntop(589) => Take::Source,
         Id::Ntop(573) => Take::Export,
+        _ if element.is_same_as(&table::ORIGINAL_SAMPLING_INTERVAL) => Take::Rate,
+        _ if element.is_same_as(&table::SAMPLING_SOURCE) => Take::RateSource,
         _ => return None,
     })
 }

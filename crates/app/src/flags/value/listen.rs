@@ -38,6 +38,11 @@ pub enum Speaks {
 }
 
 impl Listen {
+    /// A UDP port on every address.
+    pub fn udp(port: u16) -> Listen {
+        Listen::Port { transport: Speaks::Udp, address: None, port }
+    }
+
     /// Reads one.
     pub fn parse(text: &str) -> Result<Listen, Stop> {
         if text == "any" {

@@ -8,6 +8,7 @@ pub mod interface_rule;
 pub mod listen;
 pub mod network;
 pub mod number;
+pub mod reforge;
 pub mod sampling;
 
 pub use aggregation::Aggregation;

@@ -6,7 +6,7 @@
 //! exporter (datagrams) read       -> read                                                          one an exporter
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
 //! records  (records)   flows      -> outputs                                                       one an exporter
-//! filter   (records)   flows      -> outputs    | black_listed, filtered      where there is one    one a port
+//! filter   (records)   flows      -> outputs    | black_listed, filtered, interface      where any   one a port
 //! queue    (records)   for it     -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
 //! ```
@@ -33,7 +33,7 @@ pub struct Account {
     sessions: HashMap<Key, Seen>,
     gone: session::Counters,
     crowded_out: u64,
-    left_out: Option<[(&'static str, u64); 2]>,
+    left_out: Option<[(&'static str, u64); 3]>,
     lines: Vec<Line>,
 }
 
@@ -63,10 +63,10 @@ struct Exporter {
 }
 
 impl Seen {
-    fn of(session: &Session) -> Seen {
+    fn of(key: &Key, session: &Session) -> Seen {
         let about = &session.about;
         Seen {
-            exporter: SocketAddr::new(about.exporter, about.port),
+            exporter: key.from,
             counters: session.summary(),
             waiting: session.waiting.len() as u64,
             templates: session.templates.len() as u64,
@@ -119,7 +119,7 @@ impl Account {
         let sessions = &mut self.sessions;
         desk.collector.touched(&mut |key, session| {
             match session {
-                Some(session) => sessions.insert(*key, Seen::of(session)),
+                Some(session) => sessions.insert(*key, Seen::of(key, session)),
                 None => sessions.remove(key),
             };
         });

@@ -8,7 +8,8 @@ use flowsonde_engine::transcode::Transcode;
 use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -32,6 +33,8 @@ pub struct Desk {
     allowed: Option<Lookup>,
     not_allowed: u64,
     sieve: Option<Sieve>,
+    /// Exporters of which only some interfaces are wanted.
+    interfaces: HashMap<IpAddr, Sieve>,
     /// The first condition of the sieve is the black list.
     black_list: bool,
     bad: Bad,
@@ -58,6 +61,9 @@ impl Desk {
             ignore_port: collect.ignore_port,
             template_ids: collect.template_ids.clone(),
             rate: options.cache.sampling.collect,
+            upscale: !collect.plain,
+            reforge_times: collect.reforge_times,
+            reforge: collect.reforge.clone(),
             ..Config::default()
         };
         let lines = outputs::transcoders(options)?.into_iter().map(|transcoder| Line {
@@ -71,7 +77,9 @@ impl Desk {
         if black_list {
             conditions.insert(0, filter::without(&collect.black_list.0));
         }
+        let one = |(exporter, condition)| (exporter, Sieve::new(Filter { conditions: vec![condition] }));
         Ok(Desk {
+            interfaces: collect.reforge.conditions().map(one).collect(),
             collector: Collector::new(config),
             lines: lines.collect(),
             now: Nanos(0),
@@ -101,12 +109,13 @@ impl Desk {
     }
 
     /// Records of flows left out, by reason; `None` where none ever is.
-    pub fn left_out(&self) -> Option<[(&'static str, u64); 2]> {
-        let mut left_out = [("black_listed", 0), ("filtered", 0)];
-        for (at, (_, dropped)) in self.sieve.as_ref()?.dropped().enumerate() {
+    pub fn left_out(&self) -> Option<[(&'static str, u64); 3]> {
+        let mut left_out = [("black_listed", 0), ("filtered", 0), ("interface", 0)];
+        for (at, (_, dropped)) in self.sieve.iter().flat_map(Sieve::dropped).enumerate() {
             left_out[usize::from(at > 0 || !self.black_list)].1 += dropped;
         }
-        Some(left_out)
+        left_out[2].1 = self.interfaces.values().flat_map(Sieve::dropped).map(|(_, dropped)| dropped).sum();
+        (self.sieve.is_some() || !self.interfaces.is_empty()).then_some(left_out)
     }
 
     /// Time of the latest message.
@@ -186,7 +195,11 @@ impl Take for Desk {
                 self.not_allowed += 1;
                 continue;
             }
-            let mut out = Out { lines: &mut self.lines, sieve: &mut self.sieve, now: self.now };
+            let interfaces = match self.interfaces.is_empty() {
+                true => None,
+                false => self.interfaces.get_mut(&message.from.ip()),
+            };
+            let mut out = Out { lines: &mut self.lines, interfaces, sieve: self.sieve.as_mut(), now: self.now };
             // Why is counted by the collector.
             if self.collector.message(message, &mut out).is_err()
                 && let Some(bad) = &self.bad
@@ -204,15 +217,21 @@ impl Take for Desk {
 /// Every line takes every record that is wanted.
 struct Out<'a> {
     lines: &'a mut [Line],
-    sieve: &'a mut Option<Sieve>,
+    interfaces: Option<&'a mut Sieve>,
+    sieve: Option<&'a mut Sieve>,
     now: Nanos,
 }
 
 impl Receive for Out<'_> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
-        match self.sieve {
-            None => give(self.lines, self.now, set),
-            Some(sieve) => sieve.sift(set, &mut |set| _ = give(self.lines, self.now, set)),
+        let (lines, sieve, now) = (&mut *self.lines, &mut self.sieve, self.now);
+        let mut sifted = |set: &Set<'_>| match sieve {
+            None => give(lines, now, set),
+            Some(sieve) => sieve.sift(set, &mut |set| _ = give(lines, now, set)),
+        };
+        match &mut self.interfaces {
+            None => sifted(set),
+            Some(interfaces) => interfaces.sift(set, &mut |set| _ = sifted(set)),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn about() -> About {
         uptime_ms: Some(1),
         init: None,
         arrival: Nanos(1),
+        shift: 0,
     }
 }
 

@@ -209,12 +209,61 @@ pub struct Program<K> {
 
 #[derive(Debug)]
 enum Step<K> {
-    /// A value that fits into a place.
+    /// Numbers of fixed place, one after the other: most of what records hold.
+    Numbers(Vec<Number<K>>),
+    /// Any other value that fits into a place.
     Short(Take, K),
     /// Any value.
     Long(Take, K),
     /// Values that are the same in all records of a set: they are written once a set, and copied.
     Same(Vec<(Take, K)>),
+}
+
+/// A number at a fixed place of the record.
+#[derive(Debug)]
+struct Number<K> {
+    offset: u16,
+    /// Bits of the eight bytes there that are not its own.
+    beyond: u8,
+    scaled: bool,
+    key: K,
+}
+
+impl<K> Number<K> {
+    /// `None` where it is another sort of value, or its place is not fixed.
+    fn of(take: Take, key: K) -> Result<Number<K>, K> {
+        let (at, width, scaled) = match take {
+            Take::U8(at) => (at, 1, false),
+            Take::U16(at) => (at, 2, false),
+            Take::U32(at) => (at, 4, false),
+            Take::U64(at) => (at, 8, false),
+            Take::Uint(at, Width::Fixed(width @ 1..=8)) => (at, width, false),
+            Take::Scaled(at, Width::Fixed(width @ 1..=8)) => (at, width, true),
+            _ => return Err(key),
+        };
+        match at.part {
+            0 => Ok(Number { offset: at.offset, beyond: 64 - 8 * width as u8, scaled, key }),
+            _ => Err(key),
+        }
+    }
+
+    /// Reads it from a record with what follows it.
+    #[inline(always)]
+    fn read(&self, bytes: &[u8], scale: u32) -> u64 {
+        let offset = usize::from(self.offset);
+        // All eight bytes at once, but at the very end of a set.
+        let n = match bytes.get(offset..).and_then(|rest| rest.first_chunk()) {
+            Some(eight) => u64::from_be_bytes(*eight) >> (self.beyond & 63),
+            None => self.last(bytes),
+        };
+        if self.scaled { n.saturating_mul(scale.into()) } else { n }
+    }
+
+    #[cold]
+    fn last(&self, bytes: &[u8]) -> u64 {
+        let rest = bytes.get(usize::from(self.offset)..).unwrap_or(&[]);
+        number(rest.get(..usize::from(8 - self.beyond / 8)).unwrap_or(&[]))
+    }
 }
 
 /// Memory that programs use again and again.
@@ -239,7 +288,11 @@ impl<K: Key> Program<K> {
             match steps.last_mut() {
                 Some(Step::Same(group)) if take.is_same() => group.push((take, key)),
                 _ if take.is_same() => steps.push(Step::Same(vec![(take, key)])),
-                _ if take.is_short() && key.is_short() => steps.push(Step::Short(take, key)),
+                last if take.is_short() && key.is_short() => match (Number::of(take, key), last) {
+                    (Ok(number), Some(Step::Numbers(numbers))) => numbers.push(number),
+                    (Ok(number), _) => steps.push(Step::Numbers(vec![number])),
+                    (Err(key), _) => steps.push(Step::Short(take, key)),
+                },
                 _ => steps.push(Step::Long(take, key)),
             }
         }
@@ -258,7 +311,7 @@ impl<K: Key> Program<K> {
         while let Some((record, after)) = set.layout.split(rest, spans) {
             let sampling = if silent { usual } else { set.samplers.told_of(set.layout, &record, spans) };
             let context = Context { about: set.about, home, sampling };
-            self.record(&record, spans, &context, &mut page, same, ends, out);
+            self.record(&record, rest, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;
         }
@@ -279,6 +332,8 @@ impl<K: Key> Program<K> {
             }
         }
         scratch.same.extend_from_slice(out.buffer().get(start..).unwrap_or(&[]));
+        // So that a whole place can be copied from anywhere in it.
+        scratch.same.extend_from_slice(&[0; size_of::<Place>()]);
         out.buffer().truncate(start);
     }
 
@@ -287,6 +342,7 @@ impl<K: Key> Program<K> {
     fn record<E: Emit<Key = K>>(
         &self,
         record: &Record<'_>,
+        bytes: &[u8],
         spans: &Spans,
         context: &Context<'_>,
         page: &mut [u8; PAGE],
@@ -300,6 +356,17 @@ impl<K: Key> Program<K> {
         let (mut from, mut ends) = (0, ends.iter());
         for step in &self.steps {
             match step {
+                Step::Numbers(numbers) => {
+                    for number in numbers {
+                        if at > PAGE - size_of::<Place>() {
+                            out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
+                            at = 0;
+                        }
+                        if let Some(place) = page.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                            at += E::put_number(&number.key, number.read(bytes, context.sampling.scale), place);
+                        }
+                    }
+                }
                 Step::Short(take, key) => {
                     if at > PAGE - size_of::<Place>() {
                         out.buffer().extend_from_slice(page.get(..at).unwrap_or(&[]));
@@ -312,8 +379,15 @@ impl<K: Key> Program<K> {
                 Step::Same(_) => {
                     let end = ends.next().copied().unwrap_or(from);
                     let bytes = same.get(from..end).unwrap_or(&[]);
+                    let whole = same.get(from..).and_then(|rest| rest.first_chunk::<{ size_of::<Place>() }>());
                     from = end;
-                    if let Some(place) = page.get_mut(at..at + bytes.len()) {
+                    if bytes.len() <= size_of::<Place>()
+                        && let Some(whole) = whole
+                        && let Some(place) = page.get_mut(at..).and_then(|rest| rest.first_chunk_mut())
+                    {
+                        *place = *whole;
+                        at += bytes.len();
+                    } else if let Some(place) = page.get_mut(at..at + bytes.len()) {
                         place.copy_from_slice(bytes);
                         at += bytes.len();
                     } else {

@@ -25,7 +25,7 @@ const END_OF_RECORD: u8 = 1;
 /// The type of the key and the key.
 #[derive(Debug)]
 pub struct Key {
-    /// Type byte in the highest, its lower half empty, and up to two bytes of key: all there is for a numeric one.
+    /// Type byte, its lower half empty, in the lowest, and up to two bytes of key: all there is for a numeric one.
     head: u32,
     /// Bytes of that.
     length: u8,
@@ -36,7 +36,7 @@ pub struct Key {
 
 impl Key {
     fn new(head: [u8; 4], length: u8, text: Box<[u8]>, when: When) -> Key {
-        Key { head: u32::from_be_bytes(head), length, text, when }
+        Key { head: u32::from_le_bytes(head), length, text, when }
     }
 
     #[inline(always)]
@@ -47,32 +47,39 @@ impl Key {
     /// Stores what there is of the key, with the type of its value, and zeros behind.
     #[inline(always)]
     fn put<const N: usize>(&self, kind: u8, place: &mut [u8; N]) {
-        print::store(place, 0, u64::from((self.head | u32::from(kind) << 24).swap_bytes()));
+        print::store(place, 0, u64::from(self.head | u32::from(kind)));
     }
 }
 
-/// The power of two that is the bytes of a number with so many leading zeros: as short as it fits, of 1, 2, 4 or 8.
-const EXPONENT: [u8; 64] = {
-    let mut table = [0; 64];
-    let mut zeros = 0;
-    while zeros < 64 {
-        table[zeros] = match zeros {
-            0..32 => 3,
-            32..48 => 2,
-            48..56 => 1,
-            _ => 0,
-        };
-        zeros += 1;
-    }
-    table
-};
+/// How a number is told: as short as it fits, of 1, 2, 4 or 8 bytes.
+#[derive(Clone, Copy)]
+struct Fit {
+    kind: u8,
+    bytes: u8,
+    /// Bits by which the first of its bytes stand behind the first of eight.
+    behind: u8,
+}
 
-/// The power of two that is the bytes of a number, and its bits: as its leading zeros have it, not by comparing, as how
-/// long the next number is nobody can foretell.
-#[inline(always)]
-fn shortest(n: u64) -> (u8, u32) {
-    let exponent = EXPONENT[(n | 1).leading_zeros() as usize & 63];
-    (exponent, 8 << exponent)
+impl Fit {
+    /// By leading zeros: all at once, as how long the next number is nobody can foretell.
+    const OF: [Fit; 64] = {
+        let mut table = [Fit { kind: UINT8 + 3, bytes: 8, behind: 0 }; 64];
+        let mut zeros = 32;
+        while zeros < 64 {
+            table[zeros] = match zeros {
+                32..48 => Fit { kind: UINT8 + 2, bytes: 4, behind: 32 },
+                48..56 => Fit { kind: UINT8 + 1, bytes: 2, behind: 48 },
+                _ => Fit { kind: UINT8, bytes: 1, behind: 56 },
+            };
+            zeros += 1;
+        }
+        table
+    };
+
+    #[inline(always)]
+    fn of(n: u64) -> Fit {
+        Self::OF[(n | 1).leading_zeros() as usize & 63]
+    }
 }
 
 impl super::Key for Key {
@@ -160,11 +167,11 @@ impl Emit for Tlv<'_> {
 
     #[inline(always)]
     fn put_number(key: &Key, n: u64, place: &mut Place) -> usize {
-        let (exponent, bits) = shortest(n);
-        key.put(UINT8 + exponent, place);
+        let fit = Fit::of(n);
+        key.put(fit.kind, place);
         let length = usize::from(key.length & 3);
-        print::store(place, length, (n << (64 - bits)).swap_bytes());
-        length + (bits / 8) as usize
+        print::store(place, length, n.swap_bytes() >> (fit.behind & 63));
+        length + usize::from(fit.bytes)
     }
 
     #[inline]
@@ -183,10 +190,10 @@ impl Emit for Tlv<'_> {
     }
 
     fn number(&mut self, key: &Key, n: u64) {
-        let (exponent, bits) = shortest(n);
-        self.head(key, UINT8 + exponent);
-        let end = self.out.len() + (bits / 8) as usize;
-        self.out.extend_from_slice(&(n << (64 - bits)).to_be_bytes());
+        let fit = Fit::of(n);
+        self.head(key, fit.kind);
+        let end = self.out.len() + usize::from(fit.bytes);
+        self.out.extend_from_slice(&(n.swap_bytes() >> fit.behind).to_le_bytes());
         self.out.truncate(end);
     }
 

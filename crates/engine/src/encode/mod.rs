@@ -14,10 +14,10 @@ mod options;
 pub(crate) mod print;
 mod program;
 #[cfg(test)]
-mod reader;
+pub(crate) mod reader;
 #[cfg(test)]
 mod sample;
-mod session;
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 

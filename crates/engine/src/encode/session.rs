@@ -46,7 +46,7 @@ pub trait Protocol: Send + 'static {
     fn write_specifier(specifier: &Specifier, out: &mut Vec<u8>);
 
     /// Appends what stands before the fields of an options template.
-    fn write_options_head(id: u16, about: &About, out: &mut Vec<u8>);
+    fn write_options_head(id: u16, scopes: usize, fields: usize, out: &mut Vec<u8>);
 
     /// The header of a finished message, written over its beginning.
     fn write_header(message: &mut [u8], header: &Header<'_>);
@@ -131,7 +131,7 @@ struct Family {
 }
 
 /// Bytes of a set's id and length.
-const SET_HEADER: usize = 4;
+pub(crate) const SET_HEADER: usize = 4;
 
 impl<P: Protocol> Session<P> {
     /// An encoder, or what is wrong with the settings.
@@ -447,7 +447,7 @@ fn template_set<P: Protocol>(id: u16, fields: &[Field]) -> Vec<u8> {
 fn options_template_set<P: Protocol>(id: u16, about: &About) -> Vec<u8> {
     let mut set = Vec::new();
     open_set(P::OPTIONS_SET, &mut set);
-    P::write_options_head(id, about, &mut set);
+    P::write_options_head(id, about.scopes, about.fields.len(), &mut set);
     for (specifier, _) in about.fields {
         P::write_specifier(specifier, &mut set);
     }
@@ -463,13 +463,14 @@ fn options_set<P: Protocol>(id: u16, about: &About, facts: &Facts) -> Vec<u8> {
     set
 }
 
-fn open_set(id: u16, out: &mut Vec<u8>) {
+/// Begins a set.
+pub(crate) fn open_set(id: u16, out: &mut Vec<u8>) {
     let [high, low] = id.to_be_bytes();
     out.extend_from_slice(&[high, low, 0, 0]);
 }
 
 /// Pads the set that began at `start` and writes its length.
-fn close_set(out: &mut Vec<u8>, start: usize, padded: bool) {
+pub(crate) fn close_set(out: &mut Vec<u8>, start: usize, padded: bool) {
     if padded {
         out.resize(out.len().next_multiple_of(4), 0);
     }

@@ -17,12 +17,14 @@ use crate::decode::records::{About, Set, Taken};
 
 mod json;
 mod output;
+mod pass;
 mod plan;
 mod text;
 mod tlv;
 
 pub use json::Json;
-pub use output::{Batching, JsonBatches, Lines, TlvBatches, Transcode};
+pub use output::{Batching, JsonBatches, Lines, Lost, TlvBatches, Transcode};
+pub use pass::Pass;
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
 
@@ -380,23 +382,26 @@ fn origin(about: &About) -> u64 {
     if about.version == Version::Sflow5 { 2 } else { 1 }
 }
 
-/// A layout's program, kept for as long as the layout lives.
+/// What was compiled from layouts, each kept for as long as its layout lives.
 #[derive(Debug)]
-pub struct Programs<K> {
-    by_number: std::collections::HashMap<u32, (std::sync::Weak<Layout>, Program<K>)>,
+pub struct ByLayout<T> {
+    by_number: std::collections::HashMap<u32, (std::sync::Weak<Layout>, T)>,
     last: u32,
     sweep: usize,
 }
 
-impl<K> Default for Programs<K> {
+/// A program a layout.
+pub type Programs<K> = ByLayout<Program<K>>;
+
+impl<T> Default for ByLayout<T> {
     fn default() -> Self {
-        Programs { by_number: std::collections::HashMap::new(), last: 0, sweep: 256 }
+        ByLayout { by_number: std::collections::HashMap::new(), last: 0, sweep: 256 }
     }
 }
 
-impl<K> Programs<K> {
-    /// The program of a layout; compiled by `make` when there is none.
-    pub fn of(&mut self, layout: &std::sync::Arc<Layout>, make: impl FnOnce(&Layout) -> Program<K>) -> &Program<K> {
+impl<T> ByLayout<T> {
+    /// What belongs to a layout; compiled by `make` when there is none.
+    pub fn of(&mut self, layout: &std::sync::Arc<Layout>, make: impl FnOnce(&Layout) -> T) -> &T {
         let new = self.last != layout.number && !self.by_number.contains_key(&layout.number);
         if new && self.by_number.len() >= self.sweep {
             self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);

@@ -18,6 +18,7 @@ pub(crate) mod reader;
 #[cfg(test)]
 mod sample;
 pub(crate) mod session;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 

@@ -9,8 +9,8 @@ use flowsonde_elements::{Element, Id, Kind, Standing, VARIABLE, table};
 use flowsonde_wire::export::ipfix::{REVERSE_PEN, Specifier};
 
 use super::program::{Column, Program, Source};
-pub(crate) use super::stream::{Header, Protocol, SET_HEADER, Tally, close_set, open_set};
 use super::stream::{Family, Fit, Stream};
+pub(crate) use super::stream::{Header, Protocol, SET_HEADER, Tally, close_set, open_set};
 use super::{Counters, Encode, Error, Messages, Options};
 use crate::decode::packet::protocol;
 use crate::fill::{self, Env, Fill, Row, Tells};

@@ -15,6 +15,10 @@ use flowsonde_wire::Nanos;
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
+#[cfg(test)]
+mod by_hand;
+mod csv;
+mod export;
 mod json;
 mod output;
 mod pass;
@@ -22,6 +26,8 @@ mod plan;
 mod text;
 mod tlv;
 
+pub use csv::TextLines;
+pub use export::{Export, Export5};
 pub use json::Json;
 pub use output::{Batching, JsonBatches, Lines, Lost, TlvBatches, Transcode};
 pub use pass::Pass;
@@ -186,6 +192,11 @@ impl<K> Program<K> {
     pub fn new(columns: &[Column], key: impl Fn(&Column, bool) -> K) -> Program<K> {
         let ops = columns.iter().enumerate().map(|(i, column)| (column.take, key(column, i == 0)));
         Program { ops: ops.collect() }
+    }
+
+    /// Of what is compiled already.
+    pub fn of(ops: Vec<(Take, K)>) -> Program<K> {
+        Program { ops }
     }
 
     /// Writes every record of a set.

@@ -15,6 +15,7 @@ use flowsonde_wire::Nanos;
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
+mod announced;
 #[cfg(test)]
 mod by_hand;
 mod csv;
@@ -26,6 +27,7 @@ mod plan;
 mod text;
 mod tlv;
 
+pub use announced::Announced;
 pub use csv::TextLines;
 pub use export::{Export, Export5};
 pub use json::Json;

@@ -3,13 +3,13 @@
 use flowsonde_engine::decode::collector::{Collector, Config};
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::Transcode;
+use flowsonde_engine::transcode::{Lost, Transcode};
 use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 use std::net::SocketAddr;
 
-use super::outputs;
+use super::transcoders::{Writes, transcoders};
 use crate::flags::Options;
 use crate::stop::Stop;
 
@@ -17,13 +17,23 @@ use crate::stop::Stop;
 pub struct Desk {
     pub collector: Collector,
     lines: Vec<Line>,
+    dealing: Dealing,
     now: Nanos,
+}
+
+/// Which collectors get a set of records: all of them (`-a`), or one in turn.
+struct Dealing {
+    all: bool,
+    /// How many there are, and whose turn it is.
+    collectors: usize,
+    turn: usize,
 }
 
 /// One output's part of it.
 pub struct Line {
     transcoder: Box<dyn Transcode>,
     messages: Messages,
+    collector: bool,
     /// Records taken.
     pub records: u64,
     /// Records that did not fit into the queue to the outputs.
@@ -31,8 +41,8 @@ pub struct Line {
 }
 
 impl Desk {
-    /// A desk with a line for every output.
-    pub fn new(options: &Options) -> Result<Desk, Stop> {
+    /// The desk of this number, with a line for every output.
+    pub fn new(options: &Options, number: usize, writes: &[Writes]) -> Result<Desk, Stop> {
         let collect = &options.collect;
         let config = Config {
             template_timeout: collect.template_timeout.nanos(),
@@ -41,13 +51,16 @@ impl Desk {
             rate: options.cache.sampling.collect,
             ..Config::default()
         };
-        let lines = outputs::transcoders(options)?.into_iter().map(|transcoder| Line {
+        let lines = transcoders(options, number, writes)?.into_iter().zip(writes).map(|(transcoder, writes)| Line {
             transcoder,
             messages: Messages::default(),
+            collector: writes.is_collector(),
             records: 0,
             queue_full: 0,
         });
-        Ok(Desk { collector: Collector::new(config), lines: lines.collect(), now: Nanos(0) })
+        let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
+        let dealing = Dealing { all: options.export.all_collectors, collectors, turn: 0 };
+        Ok(Desk { collector: Collector::new(config), lines: lines.collect(), dealing, now: Nanos(0) })
     }
 
     /// Time of the latest message.
@@ -104,8 +117,9 @@ impl Take for Desk {
     fn datagrams(&mut self, batch: &[Datagram<'_>]) {
         for message in batch {
             self.now = self.now.max(message.time);
+            let mut out = Out { lines: &mut self.lines, dealing: &mut self.dealing, now: self.now };
             // What is none is counted by the collector.
-            let _counted = self.collector.message(message, &mut Out { lines: &mut self.lines, now: self.now });
+            let _counted = self.collector.message(message, &mut out);
         }
     }
 
@@ -114,19 +128,35 @@ impl Take for Desk {
     }
 }
 
-/// Every line takes every record.
+impl Line {
+    /// What its format had no place for.
+    pub fn lost(&self) -> Lost {
+        self.transcoder.lost()
+    }
+}
+
+/// Every line takes every record; collectors as they are dealt.
 struct Out<'a> {
     lines: &'a mut [Line],
+    dealing: &'a mut Dealing,
     now: Nanos,
 }
 
 impl Receive for Out<'_> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
         let mut taken = Taken::default();
+        let mut collector = 0;
         for line in &mut *self.lines {
+            if line.collector {
+                collector += 1;
+                if !self.dealing.all && collector - 1 != self.dealing.turn {
+                    continue;
+                }
+            }
             taken = line.transcoder.flows(set, self.now, &mut line.messages);
             line.records += u64::from(taken.records);
         }
+        self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
         taken
     }
 }

@@ -12,6 +12,7 @@ mod books;
 mod desk;
 mod ntopng;
 mod outputs;
+mod transcoders;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -40,14 +41,14 @@ const QUEUE: usize = 1024;
 /// How often a desk looks at the clock and tells what it did.
 const PULSE: Duration = Duration::from_millis(100);
 
-pub(super) use outputs::check as check_outputs;
+pub(super) use transcoders::check_text as check_outputs;
 
 /// Checks all that can be checked without receiving anything.
 pub fn check(options: &Options) -> Result<(), Stop> {
     if !options.capture.inputs.is_empty() {
         inputs(options)?;
     }
-    outputs::template(options).map(|_| ())
+    transcoders::check(options)
 }
 
 /// The time of day.
@@ -70,14 +71,15 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let ports = ports(options);
     let mut source = Captures::open(inputs, ports, options.capture.filter.as_deref(), now())
         .map_err(|error| Stop::Failed(error.0))?;
-    let mut outputs = Outputs::open(options, true)?;
-    let mut desk = Desk::new(options)?;
+    let mut outputs = Outputs::open(options, true, signal)?;
+    let mut desk = Desk::new(options, 0, outputs.writes())?;
     let mut account = Account::new("captures");
     let mut progress = Progress::new(options.process.progress, Instant::now());
     let mut pulse = Instant::now();
     let mut written = Instant::now();
     let read = loop {
         let poll = source.poll(&mut desk);
+        outputs.clock(desk.now());
         desk.deliver(&mut |at, messages| outputs.send(at, messages));
         match poll {
             Ok(Poll::End) => break Ok(()),
@@ -114,17 +116,17 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
 
 fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let sources = open(options)?;
-    let mut outputs = Outputs::open(options, false)?;
+    let mut outputs = Outputs::open(options, false, signal)?;
     super::drop_privileges(options)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = sync_channel(QUEUE);
     let mut accounts = Vec::new();
     let mut threads = Vec::new();
-    for (name, source) in sources {
+    for (number, (name, source)) in sources.into_iter().enumerate() {
         let account = Arc::new(Mutex::new(Account::new(&name)));
         accounts.push(Arc::clone(&account));
-        let worker =
-            Worker { source, desk: Desk::new(options)?, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let desk = Desk::new(options, number, outputs.writes())?;
+        let worker = Worker { source, desk, account, sender: sender.clone(), stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
@@ -142,6 +144,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
         if outputs.due() {
             let accounts = snapshot();
             outputs.event(&books::sums(&accounts), options);
+            outputs.clock(now());
             outputs.tick();
         }
         if signal.load(Ordering::Relaxed) || outputs.gone() {

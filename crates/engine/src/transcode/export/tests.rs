@@ -75,11 +75,12 @@ fn the_other_direction_is_told_where_the_protocol_can() {
     fields.extend(29_305u32.to_be_bytes());
     let message = ipfix(9, &[set(2, &fields), set(302, &[10, 0, 0, 1, 0, 0, 0, 70, 0, 0, 0, 80])]);
     let wanted = Options { biflow: true, ..options("%IPV4_SRC_ADDR %IN_BYTES %OUT_BYTES") };
+    let messages = [message];
     let mut export = Export::<Ipfix>::new(&wanted, HOME).expect("sound");
-    let record = read(&through(&mut export, &[message.clone()]))[1].records[0].clone();
+    let record = read(&through(&mut export, &messages))[1].records[0].clone();
     assert_eq!((record.number(0, 1), record.number(29_305, 1)), (70, 80));
     let mut export = Export::<NetFlow9>::new(&wanted, HOME).expect("sound");
-    let record = read(&through(&mut export, &[message]))[1].records[0].clone();
+    let record = read(&through(&mut export, &messages))[1].records[0].clone();
     assert_eq!((record.number(0, 1), record.number(0, 23)), (70, 80));
 }
 
@@ -94,7 +95,8 @@ fn netflow5_has_its_fixed_record() {
     let message = v9(10_000, 5, &[template, set(303, &[&record[..], &[0, 0]].concat())]);
     let mut export = Export5::new(&Options { engine: (3, 4), ..options("%IN_BYTES") }, HOME).expect("sound");
     let messages = read(&through(&mut export, &[message, both()]));
-    let [only] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!(messages.len(), 1);
+    let only = &messages[0];
     assert_eq!(only.domain, 0x304);
     // Bytes and interface over their width, an AS of four bytes.
     let numbers = [1, 10, 16, 7].map(|id| only.records[0].number(0, id));

@@ -323,7 +323,7 @@ struct Domains {
 /// Most domains, as many as a collector keeps. When there are more all are forgotten, and told again as they send.
 const MOST: usize = 1 << 17;
 /// Numbers of domains that one transcoder has for itself.
-pub const NUMBERS: u32 = 1 << 24;
+const NUMBERS: u32 = (1 << 24) - 1;
 
 impl Domains {
     fn new(first: u32, first_id: u16) -> Domains {

@@ -107,13 +107,14 @@ fn variable_lengths_stay_in_ipfix_and_are_left_out_of_netflow9() {
 #[test]
 fn messages_keep_their_bounds_and_templates_come_again() {
     let data = set(300, &(0..40).flat_map(v9_record).collect::<Vec<_>>());
+    let (first, again) = (v9(10_000, 5, &[v9_template(), data.clone()]), v9(10_000, 5, &[data]));
     let wanted = Options { max_message: 500, resend_messages: 2, resend_seconds: 0, ..options() };
     for version in [9, 10] {
         let mut pass: Box<dyn Transcode> = match version {
             9 => Box::new(Pass::<NetFlow9>::new(&wanted, false)),
             _ => Box::new(Pass::<Ipfix>::new(&wanted, false)),
         };
-        let out = through(&mut *pass, &[v9(10_000, 5, &[v9_template(), data.clone()]), v9(10_000, 5, &[data.clone()])]);
+        let out = through(&mut *pass, &[first.clone(), again.clone()]);
         assert!(out.iter().all(|message| message.len() <= 500));
         let messages = read(&out);
         assert_eq!(messages.iter().map(|message| message.records.len()).sum::<usize>(), 80);

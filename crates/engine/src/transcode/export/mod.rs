@@ -4,8 +4,6 @@
 //! from. One record becomes one record: elements of the reverse direction are told where the template's protocol has them
 //! (`OUT_*` of NetFlow v9, RFC 5103 with `biflow`), else they are left out.
 //!
-//! Times relative to an uptime (NetFlow) are relative to ours, which began a day before the first message came: flows that
-//! were long under way before that have times, too.
 
 use flowsonde_elements::{Element, VARIABLE};
 use flowsonde_wire::Nanos;
@@ -18,13 +16,14 @@ use crate::decode::records::{Set, Taken};
 use crate::encode::session::{Field, OfVersion, families};
 use crate::encode::stream::{Family, Fit, Protocol, Stream};
 use crate::encode::{Error, Messages, Options};
-use crate::fill::Env;
 
+mod clock;
 mod netflow5;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use clock::Clock;
 pub use netflow5::Export5;
 use wire::{Key, Wire};
 
@@ -37,7 +36,7 @@ pub struct Export<P> {
     programs: [Programs<Key>; 2],
     of_version: OfVersion,
     home: Home,
-    env: Env,
+    clock: Clock,
     spans: Spans,
     lost: Lost,
 }
@@ -63,7 +62,7 @@ impl<P: Protocol> Export<P> {
             programs: Default::default(),
             of_version,
             home,
-            env: Env::default(),
+            clock: Clock::default(),
             spans: Spans::default(),
             lost: Lost::default(),
         })
@@ -104,9 +103,13 @@ impl Told {
 
 impl<P: Protocol> Transcode for Export<P> {
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
-        uptime_zero(&mut self.env, now);
+        if self.clock.leaps(set.about, now) {
+            self.stream.flush(self.clock.env(), out);
+        }
+        self.clock.arrived(set.about, now);
         let version = VersionOf::new(set.layout);
-        let Export { stream, families, programs: [first, second], of_version, home, env, spans, lost } = self;
+        let Export { stream, families, programs: [first, second], of_version, home, clock, spans, lost } = self;
+        let env = clock.env();
         let mut compiled = [first, second].map(Some);
         // By IP version: where its records go, and how they are written.
         let ways = [4, 6].map(|of| {
@@ -148,14 +151,13 @@ impl<P: Protocol> Transcode for Export<P> {
 
     fn tick(&mut self, now: Nanos, out: &mut Messages) {
         // Nothing is said before there is something to tell of.
-        if self.env.boot > Nanos(0) {
-            self.env.now = self.env.now.max(now);
-            self.stream.tick(&self.env, out);
+        if self.clock.tick(now) {
+            self.stream.tick(self.clock.env(), out);
         }
     }
 
     fn flush(&mut self, out: &mut Messages) {
-        self.stream.flush(&self.env, out);
+        self.stream.flush(self.clock.env(), out);
     }
 
     fn pending(&self) -> u64 {
@@ -165,16 +167,6 @@ impl<P: Protocol> Transcode for Export<P> {
     fn lost(&self) -> Lost {
         self.lost
     }
-}
-
-/// Keeps the time. The zero of our uptime is a day before the first message, in whole milliseconds, so that a receiver
-/// which subtracts the uptime from the time of day finds the same.
-fn uptime_zero(env: &mut Env, now: Nanos) {
-    const DAY: u64 = 86_400_000;
-    if env.boot == Nanos(0) {
-        env.boot = Nanos(now.millis().saturating_sub(DAY).max(1).saturating_mul(1_000_000));
-    }
-    env.now = env.now.max(now);
 }
 
 /// How the IP version of a record is found.

@@ -6,13 +6,13 @@ use flowsonde_wire::Nanos;
 use super::super::output::{Lost, Transcode};
 use super::super::plan::wanted;
 use super::super::{Context, Home, Program, Programs, Take};
+use super::VersionOf;
+use super::clock::Clock;
 use super::wire::{Key, Wire};
-use super::{VersionOf, uptime_zero};
 use crate::decode::layout::{Layout, Spans};
 use crate::decode::records::{Set, Taken};
 use crate::encode::netflow5::Filling;
 use crate::encode::{Error, Messages, Options};
-use crate::fill::Env;
 
 /// Writes collected records as NetFlow v5. IPv6 flows cannot be told.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Export5 {
     filling: Filling,
     programs: Programs<Key>,
     home: Home,
-    env: Env,
+    clock: Clock,
     spans: Spans,
     lost: Lost,
 }
@@ -32,7 +32,7 @@ impl Export5 {
             filling: Filling::new(options)?,
             programs: Programs::default(),
             home,
-            env: Env::default(),
+            clock: Clock::default(),
             spans: Spans::default(),
             lost: Lost::default(),
         })
@@ -81,7 +81,11 @@ fn compile(layout: &Layout) -> Program<Key> {
 
 impl Transcode for Export5 {
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
-        uptime_zero(&mut self.env, now);
+        if self.clock.leaps(set.about, now) {
+            self.filling.flush(self.clock.env(), out);
+        }
+        self.clock.arrived(set.about, now);
+        let env = self.clock.env();
         let version = VersionOf::new(set.layout);
         let program = self.programs.of(set.layout, compile);
         let mut taken = Taken::default();
@@ -95,21 +99,21 @@ impl Transcode for Export5 {
             }
             let rate = set.samplers.rate(set.layout, &record, &self.spans);
             let context = Context { about: set.about, home: &self.home, rate };
-            let mut wire = Wire { out: self.filling.begin(now), boot: self.env.boot, limit: 0 };
+            let mut wire = Wire { out: self.filling.begin(env.now), boot: env.boot, limit: 0 };
             program.record(&record, &self.spans, &context, &mut wire);
-            self.filling.end(&self.env, out);
+            self.filling.end(env, out);
         }
         taken.rest = rest.len();
         taken
     }
 
     fn tick(&mut self, now: Nanos, out: &mut Messages) {
-        self.env.now = self.env.now.max(now);
-        self.filling.tick(&self.env, out);
+        self.clock.tick(now);
+        self.filling.tick(self.clock.env(), out);
     }
 
     fn flush(&mut self, out: &mut Messages) {
-        self.filling.flush(&self.env, out);
+        self.filling.flush(self.clock.env(), out);
     }
 
     fn pending(&self) -> u64 {

@@ -145,3 +145,27 @@ fn text_is_a_line_a_record() {
     let out = through(&mut TextLines::new(template, '|', HOME), &[message]).concat();
     assert_eq!(String::from_utf8(out).expect("text"), "\"a|\"\"\"|0\n");
 }
+
+/// What was recorded years ago is told in its own time, and what comes now in ours.
+#[test]
+fn clocks_far_from_ours_are_followed() {
+    let old = |uptime: u32| {
+        let mut message = v9(uptime, 5, &[v9_template(), set(300, &[&v9_record(1)[..], &[0, 0]].concat())]);
+        message[8..12].copy_from_slice(&1_000_000_000u32.to_be_bytes());
+        message
+    };
+    let messages = [old(10_000), sampled(), old(10_000)];
+    let wanted = options("%IPV4_SRC_ADDR %FIRST_SWITCHED");
+    let mut export = Export::<NetFlow9>::new(&wanted, HOME).expect("sound");
+    let mut export5 = Export5::new(&wanted, HOME).expect("sound");
+    for export in [&mut export as &mut dyn Transcode, &mut export5] {
+        let told: Vec<u64> = read(&through(export, &messages))
+            .iter()
+            .flat_map(|message| {
+                let zero = u64::from(message.seconds) * 1000 - u64::from(message.uptime);
+                message.records.iter().map(move |record| zero + record.number(0, 22)).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(told, [999_999_995_000, MILLIS - 5_000, MILLIS - 5_000, 999_999_995_000]);
+    }
+}

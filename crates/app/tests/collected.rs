@@ -134,10 +134,16 @@ fn capture(to: &Scratch, messages: &[(u8, Vec<u8>)]) {
 
 type Fields = BTreeMap<(u32, u16), Vec<u8>>;
 
-/// A receiver: templates by domain and id, how many are scopes, and what it read.
+/// Enterprise number, id, length; the first so many are scopes.
+struct Template {
+    scopes: usize,
+    fields: Vec<(u32, u16, u16)>,
+}
+
+/// A receiver: templates by domain and id, and what it read.
 #[derive(Default)]
 struct Reader {
-    templates: BTreeMap<(u32, u16), (usize, Vec<(u32, u16, u16)>)>,
+    templates: BTreeMap<(u32, u16), Template>,
     next: BTreeMap<u32, u32>,
     records: Vec<Fields>,
     options: Vec<Fields>,
@@ -202,11 +208,11 @@ impl Reader {
                 fields.push((0, id, length));
             }
         }
-        self.templates.insert((domain, n16(set, 0) as u16), (scopes, fields));
+        self.templates.insert((domain, n16(set, 0) as u16), Template { scopes, fields });
     }
 
     fn data(&mut self, domain: u32, id: u16, set: &[u8]) {
-        let (scopes, fields) = self.templates.get(&(domain, id)).unwrap();
+        let Template { scopes, fields } = self.templates.get(&(domain, id)).unwrap();
         let mut at = 0;
         while set.len() - at > 3 {
             let mut record = Fields::new();

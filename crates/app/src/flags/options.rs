@@ -177,6 +177,10 @@ impl Options {
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
         warn(
+            self.cache.sampling.export > 1 && self.collect.any(),
+            "--sample-rate: the rate of export has no effect on collected flows",
+        );
+        warn(
             self.cache.idle_timeout > self.cache.active_timeout,
             "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",
         );
@@ -260,6 +264,7 @@ mod tests {
             (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
+            (&["-32055", "-na", "-S1:1:2"], Some("--sample-rate: the rate of export")),
         ] {
             let warnings = read(words).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");

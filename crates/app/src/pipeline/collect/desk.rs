@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use super::transcoders::{Writes, transcoders};
 use crate::flags::Options;
+use crate::log;
 use crate::stop::Stop;
 
 /// See the module.
@@ -34,6 +35,8 @@ pub struct Line {
     transcoder: Box<dyn Transcode>,
     messages: Messages,
     collector: bool,
+    /// Fields that were told to be left out.
+    told: u64,
     /// Records taken.
     pub records: u64,
     /// Records that did not fit into the queue to the outputs.
@@ -55,6 +58,7 @@ impl Desk {
             transcoder,
             messages: Messages::default(),
             collector: writes.is_collector(),
+            told: 0,
             records: 0,
             queue_full: 0,
         });
@@ -101,6 +105,7 @@ impl Desk {
         self.collector.tick(now);
         for line in &mut self.lines {
             line.transcoder.tick(now, &mut line.messages);
+            line.tell();
         }
     }
 
@@ -109,6 +114,7 @@ impl Desk {
         self.collector.flush();
         for line in &mut self.lines {
             line.transcoder.flush(&mut line.messages);
+            line.tell();
         }
     }
 }
@@ -132,6 +138,21 @@ impl Line {
     /// What its format had no place for.
     pub fn lost(&self) -> Lost {
         self.transcoder.lost()
+    }
+
+    /// Tells of fields that are left out, when there are new ones.
+    fn tell(&mut self) {
+        let fields = self.lost().fields;
+        if fields > self.told {
+            self.told = fields;
+            log::warn(
+                "fields",
+                &format!(
+                    "--flow-version=9: {fields} fields of exporters' templates are left out, as NetFlow v9 has no place for \
+                     them: those of variable length, and of most enterprises; -V 10 has"
+                ),
+            );
+        }
     }
 }
 

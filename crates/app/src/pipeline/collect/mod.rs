@@ -111,7 +111,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     drop(progress);
     account.update(&mut source, &desk);
     super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, true), true)?;
-    read
+    super::both(read, outputs.outcome())
 }
 
 fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
@@ -171,7 +171,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     }
     outputs.close();
     super::show(options, &books::ledger(&snapshot(), &outputs, true), true)?;
-    failed
+    super::both(failed, outputs.outcome())
 }
 
 /// What of captures is looked at.

@@ -17,6 +17,7 @@ use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Transport};
 use crate::flags::zmq::{Format, Header};
 use crate::log;
+use crate::pipeline::outputs::failure;
 use crate::pipeline::{Signal, open};
 use crate::stop::Stop;
 
@@ -254,6 +255,14 @@ impl Outputs {
         if let Some((_, zmq)) = &mut self.zmq {
             zmq.close();
         }
+    }
+
+    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
+    pub fn outcome(&self) -> Result<(), Stop> {
+        let all = self.all.iter().zip(&self.writes);
+        let failures: Vec<String> =
+            all.filter_map(|(output, writes)| failure(&output.name, &*output.sink, writes.is_collector())).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 
     /// True when an output is gone for good.

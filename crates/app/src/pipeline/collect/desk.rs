@@ -148,8 +148,8 @@ impl Line {
             log::warn(
                 "fields",
                 &format!(
-                    "--flow-version=9: {fields} fields of exporters' templates are left out, as NetFlow v9 has no place for \
-                     them: those of variable length, and of most enterprises; -V 10 has"
+                    "--flow-version=9: NetFlow v9 has no place for elements of variable length, and of most enterprises; \
+                     left out there, {fields} so far; give -V 10"
                 ),
             );
         }

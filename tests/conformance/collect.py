@@ -12,6 +12,7 @@ and from tshark, the PyPI package `netflow` and nfcapd, run live. The records ar
 compared with counters as they came (`--sample-rate 1:1`), and a second time for the
 rates. A difference is accepted only when differences-collector.csv names it
 exactly, with its cause in the standard; a row there that no longer occurs fails.
+Some cases are exported again, and what arrives is compared with the JSON (again.py).
 """
 
 import argparse
@@ -26,7 +27,7 @@ import sys
 import compare
 import corpus
 import probe
-from collecting import cases, match, nfcapd, python_netflow, rates, wireshark
+from collecting import again, cases, match, nfcapd, python_netflow, rates, wireshark
 
 TABLE = pathlib.Path(__file__).with_name("differences-collector.csv")
 AS_THEY_CAME = ["--sample-rate", "1:1"]
@@ -99,6 +100,9 @@ def checks(program, case, outcome, known_rates):
     if totals:
         outcome.sources.append("nfcapd")
         found += totals_differences(totals, scaled)
+    if case.name in again.CASES:
+        outcome.sources.append("exported again")
+        found += again.differences(program, case)
     return found
 
 

@@ -11,8 +11,10 @@ use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::decode::Collector;
 use flowsonde_engine::decode::collector::Config;
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
-use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Batching, Home, JsonBatches, Lines, Plan, TlvBatches, Transcode};
+use flowsonde_engine::encode::{Ipfix, Messages, NetFlow9, Options};
+use flowsonde_engine::transcode::{
+    Batching, Export, Export5, Home, JsonBatches, Lines, Pass, Plan, TextLines, TlvBatches, Transcode,
+};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 
@@ -69,13 +71,23 @@ fn main() {
     let home = Home { address: [127, 0, 0, 1] };
     let ntopng = || Plan::Template(Template::parse("@NTOPNG@", Mode::Collector).expect("there"));
     let limits = Batching::default();
-    let cases: [(&str, Option<Box<dyn Transcode>>); 6] = [
+    let file =
+        Options { max_message: 65_532, stream: true, resend_messages: 0, resend_seconds: 0, ..Options::default() };
+    let small = Options { max_message: 1472, ..Options::default() };
+    let text = TextLines::new(Template::default(), '|', home);
+    let cases: [(&str, Option<Box<dyn Transcode>>); 12] = [
         ("decode", None),
         ("tlv", Some(Box::new(TlvBatches::new(Plan::Ntopng, home, false, limits)))),
         ("json", Some(Box::new(JsonBatches::new(Plan::Ntopng, home, false, limits)))),
         ("tlv-ntopng", Some(Box::new(TlvBatches::new(ntopng(), home, false, limits)))),
         ("json-ntopng", Some(Box::new(JsonBatches::new(ntopng(), home, false, limits)))),
         ("lines", Some(Box::new(Lines::new(Plan::Everything, home)))),
+        ("pass-file", Some(Box::new(Pass::<Ipfix>::new(&file, false)))),
+        ("pass-ipfix", Some(Box::new(Pass::<Ipfix>::new(&small, false)))),
+        ("ipfix", Some(Box::new(Export::<Ipfix>::new(&small, home).expect("sound")))),
+        ("netflow9", Some(Box::new(Export::<NetFlow9>::new(&small, home).expect("sound")))),
+        ("netflow5", Some(Box::new(Export5::new(&small, home).expect("sound")))),
+        ("csv", Some(Box::new(text))),
     ];
     println!("{:<14}{:>10}{:>14}{:>12}", "case", "ns/flow", "bytes/flow", "flows");
     let datagrams: Vec<_> = (0..DATAGRAMS).map(datagram).collect();

@@ -51,9 +51,14 @@ FIELDS = {
 
 def read(paths):
     """The flow records tshark decodes, or None."""
-    found = list(datagrams.load(paths))
+    records = told(list(datagrams.load(paths)))
+    return Expectation("tshark", records, complete=False) if records else None
+
+
+def told(found):
+    """The flow records of these datagrams."""
     if not found:
-        return None
+        return []
     layers = decode(found)
     records, options = [], set()
     for source, layer in layers:
@@ -73,8 +78,7 @@ def read(paths):
                     records += [r for r in (record(f, head) for k, f in body if k.startswith("Flow "))]
             elif name.startswith("pdu "):
                 records.append(record(body, head))
-    records = [r for r in records if is_flow(r)]
-    return Expectation("tshark", records, complete=False) if records else None
+    return [r for r in records if is_flow(r)]
 
 
 def decode(found):

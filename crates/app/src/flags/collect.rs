@@ -105,8 +105,9 @@ pub const SPEC: Group = Group {
         Flag {
             long: "collector-passthrough",
             help: "Tell every element an exporter sends, as it came, instead of those of -T",
-            doc: "Counters are multiplied by the rate of sampling, times are of the day. Elements without a name are \
-                  `ENTERPRISE.NUMBER`, their value in hex.",
+            doc: "In JSON and for ntopng counters are multiplied by the rate of sampling, times are of the day, and elements \
+                  without a name are `ENTERPRISE.NUMBER`, their value in hex. To `-n`, and in files of IPFIX, records keep \
+                  the bytes they came with, but for counters that were sampled.",
             apply: |options, _| {
                 options.collect.passthrough = true;
                 Ok(())

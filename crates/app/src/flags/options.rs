@@ -71,6 +71,13 @@ impl Options {
                 return wrong("--track-local-hosts: needs to know what is local; give -L with your networks");
             }
         }
+        self.check_export()?;
+        self.check_streams()
+    }
+
+    /// Refuses what cannot be exported.
+    fn check_export(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
         if self.export.biflow && self.export.version != Version::Ipfix && !self.output.ipfix() {
             return wrong(
                 "--ipfix-biflow: NetFlow has no reverse elements; give -V 10, --ipfix-file or -P with -D b too",
@@ -101,7 +108,7 @@ impl Options {
                 sender.host
             )));
         }
-        self.check_streams()
+        Ok(())
     }
 
     /// The same for a collector.
@@ -110,9 +117,11 @@ impl Options {
         if any && self.capture.inputs.is_empty() {
             return Err("--collector-port=any: is for captures; name a port, or give -i with a capture".into());
         }
-        if !self.output.any() && self.zmq.endpoints.is_empty() {
-            return Err("--collector-port: nowhere to put the flows; give --json, -P with -D j, or --zmq".into());
+        if !self.output.any() && self.zmq.endpoints.is_empty() && self.export.collectors.is_empty() && !self.export.none
+        {
+            return Err("--collector-port: nowhere to put the flows; give -n, -P, --json or --zmq".into());
         }
+        self.check_export()?;
         crate::pipeline::check_collecting(self)?;
         self.check_streams()
     }
@@ -168,6 +177,10 @@ impl Options {
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
         warn(
+            self.cache.sampling.export > 1 && self.collect.any(),
+            "--sample-rate: the rate of export has no effect on collected flows",
+        );
+        warn(
             self.cache.idle_timeout > self.cache.active_timeout,
             "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",
         );
@@ -200,7 +213,9 @@ mod tests {
             (&["-i-", "--zmq=tcp://*:5556"], "--zmq: this version"),
             (&["-3any", "--json=-"], "--collector-port=any: is for captures"),
             (&["-32055"], "--collector-port: nowhere"),
-            (&["-32055", "--csv=-"], "--csv: this version"),
+            (&["-32055", "--csv=-", "--collector-passthrough"], "--csv: a text file has one line"),
+            (&["-32055", "-Px", "--collector-passthrough"], "--dump-path: a text file has one line"),
+            (&["-32055", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
@@ -225,6 +240,8 @@ mod tests {
             &["-i-", "-n10.0.0.1", "-ntcp://10.0.0.1", "-n10.0.0.1:2056"],
             &["-ia.pcap", "-ia.pcap"],
             &["-i-", "--json=-", "--csv=x"],
+            &["-32055", "-n10.0.0.1", "-V10", "--collector-passthrough", "-Px", "-Db"],
+            &["-32055", "-Px"],
             &["--help"],
         ] {
             read(words).unwrap();
@@ -247,6 +264,7 @@ mod tests {
             (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
+            (&["-32055", "-na", "-S1:1:2"], Some("--sample-rate: the rate of export")),
         ] {
             let warnings = read(words).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");

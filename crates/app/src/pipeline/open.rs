@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flowsonde_elements::Element;
+use flowsonde_elements::{Element, Template};
 use flowsonde_engine::encode::{self, Encode, Error};
 use flowsonde_engine::fill::{self, Env, Tells};
 use flowsonde_io::sink::file::File;
@@ -53,14 +53,7 @@ pub(super) fn open_outputs(
         local.push(open_dump(&formats, directory, patient.then_some(signal))?);
     }
     let mut collectors = Vec::new();
-    if !options.export.collectors.is_empty() {
-        formats.tell_left_out(format_of(&options.export));
-    } else if options.output.ipfix() {
-        formats.tell_left_out("ipfix-file");
-    }
-    if options.output.ipfix() || !options.export.collectors.is_empty() && options.export.version == Version::Ipfix {
-        formats.tell_one_way();
-    }
+    tell_left_out(options, &plan.template);
     for collector in &options.export.collectors {
         collectors.push(open_collector(&formats, collector, patient, signal)?);
     }
@@ -85,7 +78,7 @@ pub(super) fn check(options: &Options, plan: &Plan) -> Result<(), Stop> {
     Ok(())
 }
 
-fn failed(error: sink::Error) -> Stop {
+pub(super) fn failed(error: sink::Error) -> Stop {
     Stop::Failed(error.0)
 }
 
@@ -98,46 +91,75 @@ struct Formats<'a> {
 impl Formats<'_> {
     /// `stream`: the receiver misses nothing, so that templates need not come again, only what the probe tells of itself.
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
-        let export = &self.options.export;
-        let wanted = encode::Options {
-            template: self.plan.template.clone(),
-            max_message,
-            first_template_id: self.options.template.id,
-            resend_messages: export.template_packets,
-            resend_seconds: export.template_interval.0,
-            stream,
-            engine: (export.engine.kind, export.engine.id),
-            domain: export.engine.domain(),
-            min_flows: export.min_flows.unwrap_or(0).into(),
-            queue_seconds: self.options.cache.queue_timeout.0,
-            biflow: export.biflow,
-            announced_sampling: 1,
-            separator: self.options.output.separator,
-        };
+        let wanted = encoding(self.options, &self.plan.template, max_message, stream);
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
-        (format.start)(&wanted).map_err(|error| {
-            let flag = if matches!(error, Error::TemplateId { .. }) { "-U/--flow-templ-id" } else { "-T/--flow-templ" };
-            match self.one_way() {
-                Some(names) if error == Error::Nothing && name.starts_with("ipfix") => {
-                    Stop::Usage(format!("{flag}: IPFIX tells {names} only with --ipfix-biflow; give it too"))
-                }
-                _ => Stop::Usage(format!("{flag}: {error}")),
-            }
-        })
+        (format.start)(&wanted).map_err(|error| refused(self.options, &self.plan.template, name, error))
     }
+}
 
+/// What encoders are told.
+pub(super) fn encoding(options: &Options, template: &Template, max_message: usize, stream: bool) -> encode::Options {
+    let export = &options.export;
+    encode::Options {
+        template: template.clone(),
+        max_message,
+        first_template_id: options.template.id,
+        resend_messages: export.template_packets,
+        resend_seconds: export.template_interval.0,
+        stream,
+        engine: (export.engine.kind, export.engine.id),
+        domain: export.engine.domain(),
+        min_flows: export.min_flows.unwrap_or(0).into(),
+        queue_seconds: options.cache.queue_timeout.0,
+        biflow: export.biflow,
+        announced_sampling: 1,
+        separator: options.output.separator,
+    }
+}
+
+/// A setting that an encoder of this format refused.
+pub(super) fn refused(options: &Options, template: &Template, name: &str, error: Error) -> Stop {
+    let flag = if matches!(error, Error::TemplateId { .. }) { "-U/--flow-templ-id" } else { "-T/--flow-templ" };
+    match (Telling { options, template }).one_way() {
+        Some(names) if error == Error::Nothing && name.starts_with("ipfix") => {
+            Stop::Usage(format!("{flag}: IPFIX tells {names} only with --ipfix-biflow; give it too"))
+        }
+        _ => Stop::Usage(format!("{flag}: {error}")),
+    }
+}
+
+/// Tells which elements that were asked for outputs leave out.
+pub(super) fn tell_left_out(options: &Options, template: &Template) {
+    let telling = Telling { options, template };
+    if !options.export.collectors.is_empty() {
+        telling.left_out(format_of(&options.export));
+    } else if options.output.ipfix() {
+        telling.left_out("ipfix-file");
+    }
+    if options.output.ipfix() || !options.export.collectors.is_empty() && options.export.version == Version::Ipfix {
+        telling.one_way_only();
+    }
+}
+
+/// What was asked for, and what of it is left out.
+struct Telling<'a> {
+    options: &'a Options,
+    template: &'a Template,
+}
+
+impl Telling<'_> {
     /// Elements that were asked for and that IPFIX leaves out because a record tells one direction.
     fn one_way(&self) -> Option<String> {
         if self.options.export.biflow || self.options.template.fields.is_none() {
             return None;
         }
         let reverse = |element: &&Element| fill::row(element).is_some_and(|row| row.tells == Tells::Reverse);
-        let names: Vec<_> = self.plan.template.iter().filter(reverse).map(|element| element.name).collect();
+        let names: Vec<_> = self.template.iter().filter(reverse).map(|element| element.name).collect();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Tells, once, which elements that were asked for IPFIX leaves out because a record tells one direction.
-    fn tell_one_way(&self) {
+    fn one_way_only(&self) {
         if let Some(names) = self.one_way() {
             let are = if names.contains(',') { "are" } else { "is" };
             log::warn(
@@ -148,7 +170,7 @@ impl Formats<'_> {
     }
 
     /// Tells, once, which elements that were asked for an export format has no number for.
-    fn tell_left_out(&self, name: &str) {
+    fn left_out(&self, name: &str) {
         if self.options.template.fields.is_none() {
             return;
         }
@@ -157,7 +179,7 @@ impl Formats<'_> {
             "ipfix" | "ipfix-file" => element.ipfix_id().is_none(),
             _ => false,
         };
-        let names: Vec<_> = self.plan.template.iter().filter(numberless).map(|element| element.name).collect();
+        let names: Vec<_> = self.template.iter().filter(numberless).map(|element| element.name).collect();
         // Of NetFlow v5 the options warn.
         if !names.is_empty() {
             let names = names.join(", ");
@@ -169,18 +191,35 @@ impl Formats<'_> {
 /// Files in a directory, a new one every so often.
 fn open_dump(formats: &Formats<'_>, directory: &Path, every: Option<&Signal>) -> Result<Output, Stop> {
     let output = &formats.options.output;
-    let (format, extension) = match output.dump_format {
+    let encoder = formats.start(dump_format(output.dump_format).0, usize::MAX, true)?;
+    let sink = dump_sink(formats.options, directory, Vec::new(), every)?;
+    let dump = Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time();
+    Ok(if output.dump_format == DumpFormat::Binary { dump.of_sessions(output.max_lines.into()) } else { dump })
+}
+
+/// The encoder of dumped files, and how their names end.
+pub(super) const fn dump_format(format: DumpFormat) -> (&'static str, &'static str) {
+    match format {
         DumpFormat::Text => ("csv", "flows"),
         DumpFormat::CompressedText => ("csv", "flows.gz"),
         DumpFormat::Json => ("json", "json"),
         DumpFormat::Binary => ("ipfix-file", "ipfix"),
-    };
-    let encoder = formats.start(format, usize::MAX, true)?;
+    }
+}
+
+/// The files themselves. Those of IPFIX are sessions each, and are ended by who knows what they begin with.
+pub(super) fn dump_sink(
+    options: &Options,
+    directory: &Path,
+    header: Vec<u8>,
+    every: Option<&Signal>,
+) -> Result<Rotate, Stop> {
+    let output = &options.output;
     let wanted = rotate::Options {
         interval: output.dump_interval.duration(),
         nest: output.nest,
-        extension: extension.to_owned(),
-        header: Vec::new(),
+        extension: dump_format(output.dump_format).1.to_owned(),
+        header,
         gzip: output.dump_format == DumpFormat::CompressedText,
         most_records: (output.dump_format != DumpFormat::Binary).then(|| output.max_lines.into()),
         command: output
@@ -189,9 +228,7 @@ fn open_dump(formats: &Formats<'_>, directory: &Path, every: Option<&Signal>) ->
             .map(|command| Command { program: command.program.clone(), arguments: command.arguments.clone() }),
         every: every.cloned(),
     };
-    let sink = Rotate::open(directory, wanted).map_err(failed)?;
-    let dump = Output::new(format!("dump {}", directory.display()), encoder, Box::new(sink)).by_time();
-    Ok(if output.dump_format == DumpFormat::Binary { dump.of_sessions(output.max_lines.into()) } else { dump })
+    Rotate::open(directory, wanted).map_err(failed)
 }
 
 fn open_collector(
@@ -200,7 +237,20 @@ fn open_collector(
     patient: bool,
     signal: &Signal,
 ) -> Result<Output, Stop> {
-    let export = &formats.options.export;
+    let (sink, longest) = collector_sink(formats.options, collector, patient, signal)?;
+    let format = format_of(&formats.options.export);
+    let encoder = formats.start(format, longest, collector.transport == Transport::Tcp)?;
+    Ok(Output::new(collector.to_string(), encoder, sink))
+}
+
+/// The way to a collector, and the longest message it takes.
+pub(super) fn collector_sink(
+    options: &Options,
+    collector: &Collector,
+    patient: bool,
+    signal: &Signal,
+) -> Result<(Box<dyn Sink>, usize), Stop> {
+    let export = &options.export;
     let host = match &collector.host {
         value::Host::Addr(address) if address.is_ipv6() => format!("[{address}]"),
         host => host.to_string(),
@@ -234,11 +284,10 @@ fn open_collector(
         Some(file) => Box::new(Locked::new(sink, file.clone())),
         None => sink,
     };
-    let encoder = formats.start(format_of(export), longest, collector.transport == Transport::Tcp)?;
-    Ok(Output::new(collector.to_string(), encoder, sink))
+    Ok((sink, longest))
 }
 
-fn format_of(export: &Export) -> &'static str {
+pub(super) fn format_of(export: &Export) -> &'static str {
     match export.version {
         Version::V5 => "netflow5",
         Version::V9 => "netflow9",

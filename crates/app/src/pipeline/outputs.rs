@@ -146,18 +146,8 @@ impl Output {
         }
     }
 
-    /// Why not all was done that was asked for; of a collector only when it got nothing at all, as losing some is what
-    /// the ledger tells of.
     fn failure(&self, collector: bool) -> Option<String> {
-        let counters = self.sink.counters();
-        let locked = counters.lost_to("flow_lock");
-        if !collector || counters.delivered > 0 || counters.records == locked {
-            return self.sink.failure().filter(|_| !collector);
-        }
-        self.sink.failure().or_else(|| {
-            let reasons: Vec<String> = counters.lost.iter().map(|(reason, lost)| format!("{reason} {lost}")).collect();
-            Some(format!("{}: none of {} records was sent: {}", self.name, counters.records, reasons.join(", ")))
-        })
+        failure(&self.name, &*self.sink, collector)
     }
 
     /// Records in messages that are finished, but not handed to the sink yet.
@@ -169,6 +159,20 @@ impl Output {
     pub fn counters(&self) -> (encode::Counters, sink::Counters) {
         (self.encoder.counters(), self.sink.counters())
     }
+}
+
+/// Why not all was done that was asked for; of a collector only when it got nothing at all, as losing some is what the
+/// ledger tells of.
+pub(super) fn failure(name: &str, sink: &dyn Sink, collector: bool) -> Option<String> {
+    let counters = sink.counters();
+    let locked = counters.lost_to("flow_lock");
+    if !collector || counters.delivered > 0 || counters.records == locked {
+        return sink.failure().filter(|_| !collector);
+    }
+    sink.failure().or_else(|| {
+        let reasons: Vec<String> = counters.lost.iter().map(|(reason, lost)| format!("{reason} {lost}")).collect();
+        Some(format!("{name}: none of {} records was sent: {}", counters.records, reasons.join(", ")))
+    })
 }
 
 /// All of them. Local outputs get every flow; collectors take turns, or get every flow too (`-a`).

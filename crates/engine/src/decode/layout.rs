@@ -302,6 +302,13 @@ impl<'a> Record<'a> {
         self.bytes.get(start..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
     }
 
+    /// So many bytes: those of values that lie side by side.
+    #[inline]
+    pub fn stretch(&self, at: At, length: usize, spans: &Spans) -> &'a [u8] {
+        let start = spans.start(at);
+        self.bytes.get(start..start + length).unwrap_or(&[])
+    }
+
     /// The bytes of a value of fixed length.
     #[inline]
     pub fn octets(&self, at: At, length: u16, spans: &Spans) -> &'a [u8] {

@@ -3,6 +3,8 @@
 //! Values are those of JSON without quotes. One that holds the separator, a quote or a line break is quoted, quotes
 //! inside doubled. The line of names comes first, and again for a new receiver: a file rotated, a connection made again.
 
+use flowsonde_elements::Template;
+
 use super::print::Printer;
 use super::{Counters, Encode, Error, Format, Messages, Options};
 use crate::fill::{self, Env};
@@ -24,16 +26,26 @@ pub struct Csv {
 /// An encoder of text lines. Of the options it reads the template and the separator.
 pub fn csv(options: &Options) -> Csv {
     let separator = options.separator.to_string();
-    let names: Vec<&str> = options.template.iter().map(|element| element.name).collect();
     Csv {
         fields: options.template.iter().map(Printer::of).collect(),
-        header: (names.join(&separator) + "\n").into_bytes().into(),
+        header: names(&options.template, options.separator).into(),
         separator: separator.into_bytes().into(),
         header_due: true,
-        check_all: options.separator.is_ascii_alphanumeric() || matches!(options.separator, '.' | ':' | '-'),
+        check_all: is_in_values(options.separator),
         bidirectional: fill::is_bidirectional(&options.template),
         counters: Counters::default(),
     }
+}
+
+/// A separator that numbers or addresses hold too.
+pub(crate) fn is_in_values(separator: char) -> bool {
+    separator.is_ascii_alphanumeric() || matches!(separator, '.' | ':' | '-')
+}
+
+/// The header line.
+pub fn names(template: &Template, separator: char) -> Vec<u8> {
+    let names: Vec<&str> = template.iter().map(|element| element.name).collect();
+    (names.join(&separator.to_string()) + "\n").into_bytes()
 }
 
 impl Csv {
@@ -96,7 +108,7 @@ impl Encode for Csv {
 
 /// Quotes what was appended from `start` on, if it needs that.
 #[inline]
-fn quote(out: &mut Vec<u8>, start: usize, separator: &[u8]) {
+pub(crate) fn quote(out: &mut Vec<u8>, start: usize, separator: &[u8]) {
     let value = out.get(start..).unwrap_or(&[]);
     let special = |b: &u8| matches!(b, b'"' | b'\n' | b'\r');
     let separated = match separator {

@@ -95,8 +95,8 @@ impl Protocol for Ipfix {
         specifier.write(out);
     }
 
-    fn write_options_head(id: u16, about: &About, out: &mut Vec<u8>) {
-        for number in [id, about.fields.len() as u16, about.scopes as u16] {
+    fn write_options_head(id: u16, scopes: usize, fields: usize, out: &mut Vec<u8>) {
+        for number in [id, fields as u16, scopes as u16] {
             out.extend_from_slice(&number.to_be_bytes());
         }
     }

@@ -4,24 +4,25 @@ use crate::fill::Env;
 use crate::meter::View;
 
 mod about;
-mod csv;
+pub(crate) mod csv;
 mod ipfix;
 mod ipfix_file;
 mod json;
-mod netflow5;
+pub(crate) mod netflow5;
 mod netflow9;
 mod options;
 pub(crate) mod print;
 mod program;
 #[cfg(test)]
-mod reader;
+pub(crate) mod reader;
 #[cfg(test)]
 mod sample;
-mod session;
+pub(crate) mod session;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use csv::{Csv, csv};
+pub use csv::{Csv, csv, names};
 pub use ipfix::{Ipfix, ipfix};
 pub use ipfix_file::ipfix_file;
 pub use json::{Json, json};

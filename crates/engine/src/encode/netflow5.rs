@@ -22,7 +22,14 @@ type Address = fn(&View<'_>, &Env) -> [u8; 4];
 #[derive(Debug)]
 pub struct NetFlow5 {
     numbers: Numbers,
-    /// The message under way, its header's room included.
+    filling: Filling,
+    counters: Counters,
+}
+
+/// The message under way.
+#[derive(Debug)]
+pub(crate) struct Filling {
+    /// Its bytes, the header's room included.
     bytes: Vec<u8>,
     records: u32,
     since: Nanos,
@@ -33,7 +40,6 @@ pub struct NetFlow5 {
     sequence: u32,
     engine: (u8, u8),
     sampling: Sampling,
-    counters: Counters,
 }
 
 /// How the parts of a record are read that enrichment may fill.
@@ -57,12 +63,6 @@ struct Numbers {
 
 /// An encoder of NetFlow v5.
 pub fn netflow5(options: &Options) -> Result<NetFlow5, Error> {
-    let room = options.max_message.saturating_sub(HEADER) / RECORD;
-    if room == 0 {
-        return Err(Error::TooLong { needed: HEADER + RECORD, limit: options.max_message });
-    }
-    let least = if options.min_flows == 0 { u32::MAX } else { options.min_flows };
-    let interval = u16::try_from(options.announced_sampling).unwrap_or(u16::MAX).min(Sampling::MAX_INTERVAL);
     Ok(NetFlow5 {
         numbers: Numbers {
             source: address(&table::IPV4_SRC_ADDR),
@@ -80,14 +80,7 @@ pub fn netflow5(options: &Options) -> Result<NetFlow5, Error> {
             source_mask: number(&table::IPV4_SRC_MASK),
             destination_mask: number(&table::IPV4_DST_MASK),
         },
-        bytes: vec![0; HEADER],
-        records: 0,
-        since: Nanos(0),
-        full: least.min(MAX_RECORDS.into()).min(room as u32),
-        wait: u64::from(options.queue_seconds) * 1_000_000_000,
-        sequence: 0,
-        engine: options.engine,
-        sampling: if interval > 1 { Sampling { mode: 1, interval } } else { Sampling::default() },
+        filling: Filling::new(options)?,
         counters: Counters::default(),
     })
 }
@@ -108,15 +101,68 @@ fn address(element: &Element) -> Address {
 
 impl NetFlow5 {
     fn record(&mut self, v: &View<'_>, env: &Env, out: &mut Messages) {
-        if self.records == 0 {
-            self.since = env.now;
-        }
-        self.bytes.extend_from_slice(&self.numbers.record(v, env).to_bytes());
-        self.records += 1;
+        self.filling.begin(env.now).extend_from_slice(&self.numbers.record(v, env).to_bytes());
         self.counters.records += 1;
+        self.filling.end(env, out);
+    }
+}
+
+impl Filling {
+    /// An empty message, or what is wrong with the settings.
+    pub fn new(options: &Options) -> Result<Filling, Error> {
+        let room = options.max_message.saturating_sub(HEADER) / RECORD;
+        if room == 0 {
+            return Err(Error::TooLong { needed: HEADER + RECORD, limit: options.max_message });
+        }
+        let least = if options.min_flows == 0 { u32::MAX } else { options.min_flows };
+        let interval = u16::try_from(options.announced_sampling).unwrap_or(u16::MAX).min(Sampling::MAX_INTERVAL);
+        Ok(Filling {
+            bytes: vec![0; HEADER],
+            records: 0,
+            since: Nanos(0),
+            full: least.min(MAX_RECORDS.into()).min(room as u32),
+            wait: u64::from(options.queue_seconds) * 1_000_000_000,
+            sequence: 0,
+            engine: options.engine,
+            sampling: if interval > 1 { Sampling { mode: 1, interval } } else { Sampling::default() },
+        })
+    }
+
+    /// Where the next record is appended. [`Filling::end`] has to follow.
+    #[inline]
+    pub fn begin(&mut self, now: Nanos) -> &mut Vec<u8> {
+        if self.records == 0 {
+            self.since = now;
+        }
+        &mut self.bytes
+    }
+
+    /// A record was appended. A full message is sent.
+    #[inline]
+    pub fn end(&mut self, env: &Env, out: &mut Messages) {
+        self.records += 1;
         if self.records >= self.full {
             self.send(env, out);
         }
+    }
+
+    /// Sends what waited too long.
+    pub fn tick(&mut self, env: &Env, out: &mut Messages) {
+        if self.records > 0 && env.now.since(self.since) >= self.wait {
+            self.send(env, out);
+        }
+    }
+
+    /// Sends what has begun.
+    pub fn flush(&mut self, env: &Env, out: &mut Messages) {
+        if self.records > 0 {
+            self.send(env, out);
+        }
+    }
+
+    /// Records in it.
+    pub fn pending(&self) -> u64 {
+        self.records.into()
     }
 
     fn send(&mut self, env: &Env, out: &mut Messages) {
@@ -172,7 +218,7 @@ impl Numbers {
 }
 
 /// Stands for AS numbers that need four bytes (RFC 6793, section 9).
-const AS_TRANS: u16 = 23456;
+pub(crate) const AS_TRANS: u16 = 23456;
 
 impl Encode for NetFlow5 {
     fn encode(&mut self, flow: &View<'_>, env: &Env, out: &mut Messages) {
@@ -186,23 +232,19 @@ impl Encode for NetFlow5 {
     }
 
     fn tick(&mut self, env: &Env, out: &mut Messages) {
-        if self.records > 0 && env.now.since(self.since) >= self.wait {
-            self.send(env, out);
-        }
+        self.filling.tick(env, out);
     }
 
     fn flush(&mut self, env: &Env, out: &mut Messages) {
-        if self.records > 0 {
-            self.send(env, out);
-        }
+        self.filling.flush(env, out);
     }
 
     fn restart(&mut self) {
-        self.sequence = 0;
+        self.filling.sequence = 0;
     }
 
     fn counters(&self) -> Counters {
-        Counters { pending: self.records.into(), ..self.counters }
+        Counters { pending: self.filling.pending(), ..self.counters }
     }
 }
 

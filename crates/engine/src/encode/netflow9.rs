@@ -75,10 +75,8 @@ impl Protocol for NetFlow9 {
         out.extend_from_slice(&specifier.length.to_be_bytes());
     }
 
-    fn write_options_head(id: u16, about: &About, out: &mut Vec<u8>) {
-        let scopes = 4 * about.scopes as u16;
-        let options = 4 * (about.fields.len() - about.scopes) as u16;
-        for number in [id, scopes, options] {
+    fn write_options_head(id: u16, scopes: usize, fields: usize, out: &mut Vec<u8>) {
+        for number in [id, 4 * scopes as u16, 4 * (fields - scopes) as u16] {
             out.extend_from_slice(&number.to_be_bytes());
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A collector of one exporter: what it was told, and what comes next.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     templates: BTreeMap<u16, Template>,
     sequence: Option<u32>,
 }
@@ -21,7 +21,7 @@ struct Template {
 
 /// A record: the template's id, and octets by enterprise number and id. Scopes of v9 are numbered from 1,000,000.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     pub template: u16,
     pub fields: BTreeMap<(u32, u16), Vec<u8>>,
 }
@@ -35,7 +35,7 @@ impl Record {
 
 /// A message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message {
+pub(crate) struct Message {
     pub uptime: u32,
     pub seconds: u32,
     pub sequence: u32,

@@ -311,8 +311,8 @@ impl Protocol for Loose {
         Ipfix::write_specifier(specifier, out);
     }
 
-    fn write_options_head(id: u16, about: &About, out: &mut Vec<u8>) {
-        Ipfix::write_options_head(id, about, out);
+    fn write_options_head(id: u16, scopes: usize, fields: usize, out: &mut Vec<u8>) {
+        Ipfix::write_options_head(id, scopes, fields, out);
     }
 
     fn write_header(message: &mut [u8], header: &Header<'_>) {

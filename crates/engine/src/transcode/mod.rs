@@ -16,17 +16,27 @@ use crate::decode::layout::{At, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 use crate::decode::sampling::Told;
 
+mod announced;
 mod batch;
+#[cfg(test)]
+mod by_hand;
+mod csv;
+mod export;
 mod json;
 mod output;
+mod pass;
 mod per_layout;
 mod plan;
 mod text;
 mod tlv;
 
+pub use announced::Announced;
 pub use batch::{AsJson, AsTlv, Batching, Form};
+pub use csv::TextLines;
+pub use export::{Export, Export5};
 pub use json::Json;
-pub use output::{Batches, JsonBatches, Lines, TlvBatches, Transcode};
+pub use output::{Batches, JsonBatches, Lines, Lost, TlvBatches, Transcode};
+pub use pass::Pass;
 pub use per_layout::{PerLayout, Programs};
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
@@ -161,10 +171,14 @@ pub trait Emit {
     /// What is put before a value, and how the value is written.
     type Key: Key;
 
-    /// Stores an unsigned number with its short key; tells how many bytes that is.
-    fn put_number(key: &Self::Key, n: u64, place: &mut Place) -> usize;
-    /// Stores an IPv4 address with its short key; tells how many bytes that is.
-    fn put_ipv4(key: &Self::Key, address: [u8; 4], place: &mut Place) -> usize;
+    /// Stores an unsigned number with its short key; tells how many bytes that is. Not called where no key is short.
+    fn put_number(_key: &Self::Key, _n: u64, _place: &mut Place) -> usize {
+        0
+    }
+    /// Stores an IPv4 address with its short key; tells how many bytes that is. Not called where no key is short.
+    fn put_ipv4(_key: &Self::Key, _address: [u8; 4], _place: &mut Place) -> usize {
+        0
+    }
 
     /// Where records are written to.
     fn buffer(&mut self) -> &mut Vec<u8>;
@@ -282,9 +296,14 @@ const PAGE: usize = 512;
 impl<K: Key> Program<K> {
     /// Compiles columns; `key` makes what the output puts before each.
     pub fn new(columns: &[Column], key: impl Fn(&Column, bool) -> K) -> Program<K> {
+        let values = columns.iter().enumerate().map(|(i, column)| (column.take, key(column, i == 0)));
+        Self::of(values)
+    }
+
+    /// Of what is compiled already.
+    pub fn of(values: impl Iterator<Item = (Take, K)>) -> Program<K> {
         let mut steps = Vec::new();
-        for (i, column) in columns.iter().enumerate() {
-            let (take, key) = (column.take, key(column, i == 0));
+        for (take, key) in values {
             match steps.last_mut() {
                 Some(Step::Same(group)) if take.is_same() => group.push((take, key)),
                 _ if take.is_same() => steps.push(Step::Same(vec![(take, key)])),
@@ -317,6 +336,21 @@ impl<K: Key> Program<K> {
         }
         taken.rest = rest.len();
         taken
+    }
+
+    /// Writes one record by itself.
+    pub fn write<E: Emit<Key = K>>(&self, record: &Record<'_>, spans: &Spans, context: &Context<'_>, out: &mut E) {
+        out.begin();
+        for step in &self.steps {
+            match step {
+                Step::Numbers(numbers) => numbers.iter().for_each(|number| {
+                    out.number(&number.key, number.read(record.bytes(), context.sampling.scale));
+                }),
+                Step::Short(take, key) | Step::Long(take, key) => take.run(record, spans, context, key, out),
+                Step::Same(group) => group.iter().for_each(|(take, key)| take.run(record, spans, context, key, out)),
+            }
+        }
+        out.end();
     }
 
     /// Writes what all records of a set have.

@@ -20,6 +20,22 @@ pub trait Transcode: Send {
 
     /// Records in messages that are not finished.
     fn pending(&self) -> u64;
+
+    /// What the format cannot tell.
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+}
+
+/// What a format had no place for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Records of IPv6 flows, in NetFlow v5.
+    pub v5_ipv6: u64,
+    /// Records of which the template tells nothing.
+    pub not_in_template: u64,
+    /// Fields of templates, while the rest of their records is told.
+    pub fields: u64,
 }
 
 /// JSON lines: a record a line and message.

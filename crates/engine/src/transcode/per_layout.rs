@@ -37,7 +37,7 @@ impl<T> PerLayout<T> {
     const FEW: usize = 1 << 15;
 
     /// What was made of a layout; made by `make` when there is nothing.
-    pub fn of(&mut self, layout: &Arc<Layout>, make: impl FnOnce(&Layout) -> T) -> &mut T {
+    pub fn of(&mut self, layout: &Arc<Layout>, make: impl FnOnce(&Layout) -> T) -> &T {
         if self.fields >= self.sweep && !self.by_number.contains_key(&layout.number) {
             self.by_number.retain(|_, made| made.layout.strong_count() > 0);
             self.fields = self.by_number.values().map(|made| made.fields).sum();
@@ -49,6 +49,6 @@ impl<T> PerLayout<T> {
             *all += fields;
             Made { layout: Arc::downgrade(layout), fields, what: make(layout) }
         });
-        &mut made.what
+        &made.what
     }
 }

@@ -212,7 +212,7 @@ fn read(field: &Field) -> Take {
 }
 
 /// An element that was asked for: from its own field, else from one that says the same, else nothing.
-fn wanted(layout: &Layout, element: &'static Element) -> Column {
+pub(super) fn wanted(layout: &Layout, element: &'static Element) -> Column {
     let kind = element.kind;
     let take = always(element)
         .or_else(|| own(layout, element))

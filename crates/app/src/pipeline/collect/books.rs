@@ -7,7 +7,8 @@
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
 //! records  (records)   flows      -> outputs                                                       one an exporter
 //! filter   (records)   flows      -> outputs    | black_listed, filtered, interface      where any   one a port
-//! queue    (records)   for it     -> sent       | export_queue_full           held: unfinished     one an output
+//! encode   (records)   for it     -> encoded    | v5_ipv6, not_in_template                         one an output
+//! queue    (records)   encoded    -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
 //! ```
 
@@ -18,6 +19,7 @@ use std::time::SystemTime;
 use flowsonde_engine::decode::records::Version;
 use flowsonde_engine::decode::session::{self, Session};
 use flowsonde_engine::decode::sessions::Key;
+use flowsonde_engine::transcode::Lost;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
 use super::desk::Desk;
@@ -93,6 +95,7 @@ impl Exporter {
 #[derive(Clone, Copy, Debug, Default)]
 struct Line {
     records: u64,
+    lost: Lost,
     queue_full: u64,
 }
 
@@ -127,7 +130,12 @@ impl Account {
         self.crowded_out = desk.collector.crowded_out();
         self.left_out = desk.left_out();
         self.lines.clear();
-        self.lines.extend(desk.lines().map(|line| Line { records: line.records, queue_full: line.queue_full }));
+        let lines = desk.lines();
+        self.lines.extend(lines.map(|line| Line {
+            records: line.records,
+            lost: line.lost(),
+            queue_full: line.queue_full,
+        }));
     }
 
     /// By address and port.
@@ -228,10 +236,18 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     }
     for (at, (name, sink)) in outputs.counters().enumerate() {
         let lines = || accounts.iter().filter_map(|account| account.lines.get(at));
+        let sum = |of: fn(&Line) -> u64| lines().map(of).sum::<u64>();
+        let (ipv6, untold) = (sum(|line| line.lost.v5_ipv6), sum(|line| line.lost.not_in_template));
+        let mut stage =
+            Stage::new("encode", name, Unit::Records).losing("v5_ipv6", ipv6).losing("not_in_template", untold);
+        stage.received = sum(|line| line.records);
+        stage.delivered = stage.received.saturating_sub(ipv6 + untold);
+        let encoded = stage.delivered;
+        ledger.stages.push(stage);
         let mut stage = Stage::new("queue", name, Unit::Records);
-        stage.received = lines().map(|line| line.records).sum();
+        stage.received = encoded;
         stage.delivered = sink.records;
-        let full = lines().map(|line| line.queue_full).sum();
+        let full = sum(|line| line.queue_full);
         stage = stage.losing("export_queue_full", full);
         // What is pending at a desk, and what is on the way from there.
         stage.held = stage.received.saturating_sub(stage.delivered + full);

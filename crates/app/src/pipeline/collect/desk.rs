@@ -4,7 +4,7 @@ use flowsonde_engine::decode::collector::{Collector, Config};
 use flowsonde_engine::decode::filter::{Filter, Sieve};
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::Transcode;
+use flowsonde_engine::transcode::{Lost, Transcode};
 use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::bad_packets::BadPackets;
-use super::outputs;
 use super::template_cache::{self, Slot, TemplateCache};
+use super::transcoders::{Writes, transcoders};
 use crate::flags::Options;
 use crate::flags::value::filter;
 use crate::flags::value::network::Lookup;
+use crate::log;
 use crate::stop::Stop;
 
 /// Where messages go that cannot be read, one file for all desks.
@@ -28,6 +29,7 @@ pub type Bad = Option<Arc<Mutex<BadPackets<std::io::BufWriter<std::fs::File>>>>>
 pub struct Desk {
     pub collector: Collector,
     lines: Vec<Line>,
+    dealing: Dealing,
     now: Nanos,
     /// Exporters that are listened to; `None` is all.
     allowed: Option<Lookup>,
@@ -41,10 +43,21 @@ pub struct Desk {
     learnt: Option<(Slot, Instant)>,
 }
 
+/// Which collectors get a set of records: all of them (`-a`), or one in turn.
+struct Dealing {
+    all: bool,
+    /// How many there are, and whose turn it is.
+    collectors: usize,
+    turn: usize,
+}
+
 /// One output's part of it.
 pub struct Line {
     transcoder: Box<dyn Transcode>,
     messages: Messages,
+    collector: bool,
+    /// Fields that were told to be left out.
+    told: u64,
     /// Records taken.
     pub records: u64,
     /// Records that did not fit into the queue to the outputs.
@@ -52,8 +65,8 @@ pub struct Line {
 }
 
 impl Desk {
-    /// One of so many desks, with a line for every output.
-    pub fn new(options: &Options, desks: usize, bad: Bad) -> Result<Desk, Stop> {
+    /// The desk of this number, one of so many, with a line for every output.
+    pub fn new(options: &Options, number: usize, desks: usize, writes: &[Writes], bad: Bad) -> Result<Desk, Stop> {
         let collect = &options.collect;
         let config = Config {
             memory: (usize::from(collect.memory) << 20) / desks.max(1),
@@ -66,9 +79,11 @@ impl Desk {
             reforge: collect.reforge.clone(),
             ..Config::default()
         };
-        let lines = outputs::transcoders(options)?.into_iter().map(|transcoder| Line {
+        let lines = transcoders(options, number, writes)?.into_iter().zip(writes).map(|(transcoder, writes)| Line {
             transcoder,
             messages: Messages::default(),
+            collector: writes.is_collector(),
+            told: 0,
             records: 0,
             queue_full: 0,
         });
@@ -78,10 +93,12 @@ impl Desk {
             conditions.insert(0, filter::without(&collect.black_list.0));
         }
         let one = |(exporter, condition)| (exporter, Sieve::new(Filter { conditions: vec![condition] }));
+        let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
         Ok(Desk {
             interfaces: collect.reforge.conditions().map(one).collect(),
             collector: Collector::new(config),
             lines: lines.collect(),
+            dealing: Dealing { all: options.export.all_collectors, collectors, turn: 0 },
             now: Nanos(0),
             allowed: (!collect.allowed.is_empty()).then(|| Lookup::new(&collect.allowed.0)),
             not_allowed: 0,
@@ -171,6 +188,7 @@ impl Desk {
         }
         for line in &mut self.lines {
             line.transcoder.tick(now, &mut line.messages);
+            line.tell();
         }
     }
 
@@ -180,6 +198,7 @@ impl Desk {
         self.tell_learnt();
         for line in &mut self.lines {
             line.transcoder.flush(&mut line.messages);
+            line.tell();
         }
         if let Some(bad) = &self.bad {
             bad.lock().unwrap_or_else(PoisonError::into_inner).flush();
@@ -199,7 +218,8 @@ impl Take for Desk {
                 true => None,
                 false => self.interfaces.get_mut(&message.from.ip()),
             };
-            let mut out = Out { lines: &mut self.lines, interfaces, sieve: self.sieve.as_mut(), now: self.now };
+            let lines = Lines { lines: &mut self.lines, dealing: &mut self.dealing, now: self.now };
+            let mut out = Out { lines, interfaces, sieve: self.sieve.as_mut() };
             // Why is counted by the collector.
             if self.collector.message(message, &mut out).is_err()
                 && let Some(bad) = &self.bad
@@ -214,20 +234,41 @@ impl Take for Desk {
     }
 }
 
-/// Every line takes every record that is wanted.
+impl Line {
+    /// What its format had no place for.
+    pub fn lost(&self) -> Lost {
+        self.transcoder.lost()
+    }
+
+    /// Tells of fields that are left out, when there are new ones.
+    fn tell(&mut self) {
+        let fields = self.lost().fields;
+        if fields > self.told {
+            self.told = fields;
+            log::warn(
+                "fields",
+                &format!(
+                    "--flow-version=9: NetFlow v9 has no place for elements of variable length, and of most enterprises; \
+                     left out there, {fields} so far; give -V 10"
+                ),
+            );
+        }
+    }
+}
+
+/// Every record that is wanted, to every line.
 struct Out<'a> {
-    lines: &'a mut [Line],
+    lines: Lines<'a>,
     interfaces: Option<&'a mut Sieve>,
     sieve: Option<&'a mut Sieve>,
-    now: Nanos,
 }
 
 impl Receive for Out<'_> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
-        let (lines, sieve, now) = (&mut *self.lines, &mut self.sieve, self.now);
+        let (lines, sieve) = (&mut self.lines, &mut self.sieve);
         let mut sifted = |set: &Set<'_>| match sieve {
-            None => give(lines, now, set),
-            Some(sieve) => sieve.sift(set, &mut |set| _ = give(lines, now, set)),
+            None => lines.give(set),
+            Some(sieve) => sieve.sift(set, &mut |set| _ = lines.give(set)),
         };
         match &mut self.interfaces {
             None => sifted(set),
@@ -236,11 +277,28 @@ impl Receive for Out<'_> {
     }
 }
 
-fn give(lines: &mut [Line], now: Nanos, set: &Set<'_>) -> Taken {
-    let mut taken = Taken::default();
-    for line in lines {
-        taken = line.transcoder.flows(set, now, &mut line.messages);
-        line.records += u64::from(taken.records);
+/// Every line takes every record; collectors as they are dealt.
+struct Lines<'a> {
+    lines: &'a mut [Line],
+    dealing: &'a mut Dealing,
+    now: Nanos,
+}
+
+impl Lines<'_> {
+    fn give(&mut self, set: &Set<'_>) -> Taken {
+        let mut taken = Taken::default();
+        let mut collector = 0;
+        for line in &mut *self.lines {
+            if line.collector {
+                collector += 1;
+                if !self.dealing.all && collector - 1 != self.dealing.turn {
+                    continue;
+                }
+            }
+            taken = line.transcoder.flows(set, self.now, &mut line.messages);
+            line.records += u64::from(taken.records);
+        }
+        self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
+        taken
     }
-    taken
 }

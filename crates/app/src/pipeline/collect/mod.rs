@@ -14,6 +14,7 @@ mod desk;
 mod ntopng;
 mod outputs;
 mod template_cache;
+mod transcoders;
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,14 +49,14 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How often a desk looks at the clock and tells what it did.
 const PULSE: Duration = Duration::from_millis(100);
 
-pub(super) use outputs::check as check_outputs;
+pub(super) use transcoders::check_text as check_outputs;
 
 /// Checks all that can be checked without receiving anything.
 pub fn check(options: &Options) -> Result<(), Stop> {
     if !options.capture.inputs.is_empty() {
         inputs(options)?;
     }
-    outputs::template(options).map(|_| ())
+    transcoders::check(options)
 }
 
 /// The time of day.
@@ -78,8 +79,8 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let ports = ports(options);
     let mut source = Captures::open(inputs, ports, options.capture.filter.as_deref(), now())
         .map_err(|error| Stop::Failed(error.0))?;
-    let mut outputs = Outputs::open(options, true)?;
-    let mut desk = Desk::new(options, 1, bad_packets(options)?)?;
+    let mut outputs = Outputs::open(options, true, signal)?;
+    let mut desk = Desk::new(options, 0, 1, outputs.writes(), bad_packets(options)?)?;
     let mut cache = TemplateCache::open(options)?;
     desk.remember(cache.as_mut());
     let mut account = Account::new("captures");
@@ -88,6 +89,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut written = Instant::now();
     let read = loop {
         let poll = source.poll(&mut desk);
+        outputs.clock(desk.now());
         desk.deliver(&mut |at, messages| outputs.send(at, messages));
         match poll {
             Ok(Poll::End) => break Ok(()),
@@ -120,12 +122,12 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     drop(progress);
     account.update(&mut source, &mut desk);
     super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, true), true)?;
-    read
+    super::both(read, outputs.outcome())
 }
 
 fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let sources = open(options)?;
-    let mut outputs = Outputs::open(options, false)?;
+    let mut outputs = Outputs::open(options, false, signal)?;
     super::drop_privileges(options)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = sync_channel::<Parcel>(QUEUE);
@@ -133,10 +135,10 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut threads = Vec::new();
     let (desks, bad) = (sources.len(), bad_packets(options)?);
     let mut cache = TemplateCache::open(options)?;
-    for (name, source) in sources {
+    for (number, (name, source)) in sources.into_iter().enumerate() {
         let account = Arc::new(Mutex::new(Account::new(&name)));
         accounts.push(Arc::clone(&account));
-        let mut desk = Desk::new(options, desks, bad.clone())?;
+        let mut desk = Desk::new(options, number, desks, outputs.writes(), bad.clone())?;
         desk.remember(cache.as_mut());
         let (back, returned) = sync_channel(SPARE);
         let sender = sender.clone();
@@ -164,6 +166,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
             if outputs.wants_event() {
                 outputs.event(&books::sums(&snapshot()), options);
             }
+            outputs.clock(now());
             outputs.tick();
             cache.iter_mut().for_each(|cache| cache.write(false));
         }
@@ -192,7 +195,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     cache.iter_mut().for_each(|cache| cache.write(true));
     outputs.close();
     super::show(options, &books::ledger(&snapshot(), &outputs, true), true)?;
-    failed
+    super::both(failed, outputs.outcome())
 }
 
 fn bad_packets(options: &Options) -> Result<desk::Bad, Stop> {

@@ -10,7 +10,7 @@ use flowsonde_elements::Element;
 use flowsonde_io::sink::zmq::{Topic, Zmq};
 
 use super::books::Sums;
-use super::outputs;
+use super::transcoders;
 use crate::flags::Options;
 use crate::stop::Stop;
 
@@ -28,7 +28,7 @@ pub struct Teller {
 impl Teller {
     /// With nothing told yet.
     pub fn new(options: &Options) -> Result<Teller, Stop> {
-        let wanted = outputs::template(options)?;
+        let wanted = transcoders::template(options)?;
         let named = |element: &&'static Element| element.v9_id().is_some();
         let every = flowsonde_elements::registry::all().filter(named);
         let elements: Vec<_> =

@@ -2,74 +2,122 @@
 
 use std::time::{Duration, Instant};
 
-use flowsonde_elements::{Mode, Template};
-use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Batching, Home, JsonBatches, Lines, Plan, TlvBatches, Transcode};
+use flowsonde_engine::encode::{self, Messages};
+use flowsonde_engine::transcode::Announced;
 use flowsonde_io::sink::file::File;
-use flowsonde_io::sink::hook::Command;
-use flowsonde_io::sink::rotate::{self, Rotate};
 use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
+use flowsonde_wire::Nanos;
 
 use super::books::Sums;
 use super::ntopng;
+use super::transcoders::{Writes, template};
 use crate::flags::Options;
 use crate::flags::output::DumpFormat;
-use crate::flags::value;
+use crate::flags::value::{self, Transport};
 use crate::flags::zmq::{Format, Header};
 use crate::log;
+use crate::pipeline::outputs::failure;
+use crate::pipeline::{Signal, open};
 use crate::stop::Stop;
-
-/// The order of outputs, the same for transcoders and sinks: `--json`, `-P`, `--zmq`.
-pub fn transcoders(options: &Options) -> Result<Vec<Box<dyn Transcode>>, Stop> {
-    let home = Home { address: [127, 0, 0, 1] };
-    let mut transcoders: Vec<Box<dyn Transcode>> = Vec::new();
-    let plain = plan(options, Plan::Everything)?;
-    for _ in options.output.streams() {
-        transcoders.push(Box::new(Lines::new(plain.clone(), home)));
-    }
-    if options.output.dump_path.is_some() {
-        transcoders.push(Box::new(Lines::new(plain, home)));
-    }
-    if !options.zmq.endpoints.is_empty() {
-        let plan = plan(options, Plan::Ntopng)?;
-        let limits = Batching { records: options.zmq.batch.into(), ..Batching::default() };
-        let labels = options.zmq.labels;
-        transcoders.push(match options.zmq.format {
-            Format::Tlv => Box::new(TlvBatches::new(plan, home, labels, limits)),
-            Format::Json => Box::new(JsonBatches::new(plan, home, labels, limits)),
-        });
-    }
-    Ok(transcoders)
-}
-
-/// What an output tells: everything, else the template.
-fn plan(options: &Options, everything: Plan) -> Result<Plan, Stop> {
-    if options.collect.passthrough {
-        return Ok(everything);
-    }
-    Ok(Plan::Template(template(options)?))
-}
-
-/// The template asked for, or the default.
-pub fn template(options: &Options) -> Result<Template, Stop> {
-    match &options.template.fields {
-        None => Ok(Template::default()),
-        Some(fields) => Template::parse(fields, Mode::Collector)
-            .map_err(|error| Stop::Usage(format!("--flow-templ={fields}: {error}"))),
-    }
-}
 
 /// A sink, and its name in the ledger.
 pub struct Output {
     pub name: String,
     sink: Box<dyn Sink>,
+    /// What has to be told again: in the next file, or when a connection is made again.
+    announced: Option<Announced>,
+    /// Most records of a file of which each begins with all that was announced.
+    most: Option<u64>,
+    /// Records in that file.
+    records: u64,
 }
 
 impl Output {
+    fn new(name: impl Into<String>, sink: Box<dyn Sink>) -> Output {
+        Output { name: name.into(), sink, announced: None, most: None, records: 0 }
+    }
+
+    fn announcing(self) -> Output {
+        Output { announced: Some(Announced::default()), ..self }
+    }
+
     /// What the sink did.
     pub fn counters(&self) -> sink::Counters {
         self.sink.counters()
+    }
+
+    fn send(&mut self, messages: &Messages) {
+        match self.most {
+            Some(most) if self.records + messages.records() > most => self.send_parted(messages, most),
+            _ => self.send_whole(messages),
+        }
+    }
+
+    fn send_whole(&mut self, messages: &Messages) {
+        self.sink.send(messages);
+        self.records += messages.records();
+        if let Some(announced) = &mut self.announced {
+            announced.see(messages);
+        }
+    }
+
+    /// Files end between messages.
+    fn send_parted(&mut self, messages: &Messages, most: u64) {
+        let mut one = Messages::default();
+        for (message, records) in messages.iter() {
+            one.clear();
+            one.buffer().extend_from_slice(message);
+            one.finish(records);
+            if self.records > 0 && self.records + u64::from(records) > most {
+                self.turn();
+                self.sink.cut();
+            }
+            self.send_whole(&one);
+        }
+    }
+
+    /// The next file begins with all that was announced.
+    fn turn(&mut self) {
+        self.records = 0;
+        if let Some(announced) = &self.announced {
+            let mut again = Messages::default();
+            announced.again(&mut again);
+            self.sink.begin_with(again.bytes());
+        }
+    }
+
+    /// Tells the time, by which files end.
+    fn clock(&mut self, now: Nanos) {
+        if self.sink.turns(now) {
+            self.turn();
+        }
+        self.sink.clock(now);
+    }
+
+    fn tick(&mut self) {
+        self.sink.tick();
+        if self.sink.renewed()
+            && let Some(announced) = &self.announced
+        {
+            let mut again = Messages::default();
+            announced.again(&mut again);
+            if !again.is_empty() {
+                self.sink.send(&again);
+            }
+        }
+        self.notices();
+    }
+
+    fn close(&mut self) {
+        self.sink.close();
+        self.notices();
+    }
+
+    fn notices(&mut self) {
+        for notice in self.sink.notices() {
+            log::warn("output", &format!("{}: {notice}", self.name));
+        }
     }
 }
 
@@ -77,55 +125,92 @@ impl Output {
 pub struct Outputs {
     all: Vec<Output>,
     zmq: Option<(String, Zmq)>,
+    /// What each of them writes, by number.
+    writes: Vec<Writes>,
     ntopng: ntopng::Teller,
     ticked: Instant,
 }
 
 impl Outputs {
-    /// Opens them. `patient` where nothing is lost by waiting: when reading captures.
-    pub fn open(options: &Options, patient: bool) -> Result<Outputs, Stop> {
+    /// Opens them. `patient` where nothing is lost by waiting, until there is the signal: when reading captures.
+    pub fn open(options: &Options, patient: bool, signal: &Signal) -> Result<Outputs, Stop> {
         let failed = |error: sink::Error| Stop::Failed(error.0);
-        let mut all = Vec::new();
+        let (mut all, mut writes) = (Vec::new(), Vec::new());
+        let template = template(options)?;
+        open::tell_left_out(options, &template);
         for (name, target) in options.output.streams() {
             let sink = match target {
                 value::Sink::Stdout => File::stdout(&format!("--{name}")),
                 value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
             };
-            all.push(Output { name: name.to_owned(), sink: Box::new(sink) });
+            let mut output = Output::new(name, Box::new(sink));
+            if name == "csv" {
+                let mut names = Messages::default();
+                names.buffer().extend_from_slice(&encode::names(&template, options.output.separator));
+                names.finish(0);
+                output.send(&names);
+            }
+            all.push(output);
+            writes.push(Writes::stream(name));
+        }
+        if let Some(path) = &options.output.ipfix_file {
+            let sink = File::create("--ipfix-file", path).map_err(failed)?;
+            all.push(Output::new("ipfix-file", Box::new(sink)));
+            writes.push(Writes::IpfixFile);
         }
         if let Some(directory) = &options.output.dump_path {
-            let output = &options.output;
-            let command = output.dump_command.as_ref();
-            let wanted = rotate::Options {
-                interval: output.dump_interval.duration(),
-                nest: output.nest,
-                extension: "json".to_owned(),
-                header: Vec::new(),
-                gzip: false,
-                most_records: Some(output.max_lines.into()).filter(|&lines: &u64| lines > 0),
-                every: None,
-                command: command.map(|c| Command { program: c.program.clone(), arguments: c.arguments.clone() }),
+            let format = options.output.dump_format;
+            let header = match format {
+                DumpFormat::Text | DumpFormat::CompressedText => encode::names(&template, options.output.separator),
+                DumpFormat::Json | DumpFormat::Binary => Vec::new(),
             };
-            let sink = Rotate::open(directory, wanted).map_err(failed)?;
-            all.push(Output { name: format!("dump {}", directory.display()), sink: Box::new(sink) });
+            let sink = open::dump_sink(options, directory, header, patient.then_some(signal))?;
+            let output = Output::new(format!("dump {}", directory.display()), Box::new(sink));
+            all.push(match format {
+                DumpFormat::Binary => Output { most: Some(options.output.max_lines.into()), ..output.announcing() },
+                _ => output,
+            });
+            writes.push(Writes::dump(format));
+        }
+        for collector in &options.export.collectors {
+            let (sink, longest) = open::collector_sink(options, collector, patient, signal)?;
+            let stream = collector.transport == Transport::Tcp;
+            let output = Output::new(collector.to_string(), sink);
+            all.push(if stream { output.announcing() } else { output });
+            writes.push(Writes::Collector { longest, stream });
         }
         let zmq = match options.zmq.endpoints.as_slice() {
             [] => None,
-            endpoints => Some((format!("zmq {}", endpoints.join(",")), open_zmq(options, patient)?)),
+            endpoints => {
+                writes.push(Writes::Zmq);
+                Some((format!("zmq {}", endpoints.join(",")), open_zmq(options, patient)?))
+            }
         };
         let ntopng = ntopng::Teller::new(options)?;
-        Ok(Outputs { all, zmq, ntopng, ticked: Instant::now() })
+        Ok(Outputs { all, zmq, writes, ntopng, ticked: Instant::now() })
+    }
+
+    /// What each output writes.
+    pub fn writes(&self) -> &[Writes] {
+        &self.writes
     }
 
     /// Sends messages to the output of this number.
     pub fn send(&mut self, at: usize, messages: &Messages) {
         match self.all.get_mut(at) {
-            Some(output) => output.sink.send(messages),
+            Some(output) => output.send(messages),
             None => {
                 if let Some((_, zmq)) = &mut self.zmq {
                     zmq.send(messages);
                 }
             }
+        }
+    }
+
+    /// Tells the time of the records that follow, by which files end.
+    pub fn clock(&mut self, now: Nanos) {
+        for output in self.all.iter_mut().filter(|_| now > Nanos(0)) {
+            output.clock(now);
         }
     }
 
@@ -138,11 +223,7 @@ impl Outputs {
     pub fn tick(&mut self) {
         self.ticked = Instant::now();
         for output in &mut self.all {
-            output.sink.clock(super::now());
-            output.sink.tick();
-            for notice in output.sink.notices() {
-                log::warn("output", &format!("{}: {notice}", output.name));
-            }
+            output.tick();
         }
         if let Some((name, zmq)) = &mut self.zmq {
             zmq.tick();
@@ -174,16 +255,19 @@ impl Outputs {
     pub fn close(&mut self) {
         self.tick();
         for output in &mut self.all {
-            output.sink.close();
+            output.close();
         }
         if let Some((_, zmq)) = &mut self.zmq {
             zmq.close();
         }
-        for output in &mut self.all {
-            for notice in output.sink.notices() {
-                log::warn("output", &format!("{}: {notice}", output.name));
-            }
-        }
+    }
+
+    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
+    pub fn outcome(&self) -> Result<(), Stop> {
+        let all = self.all.iter().zip(&self.writes);
+        let failures: Vec<String> =
+            all.filter_map(|(output, writes)| failure(&output.name, &*output.sink, writes.is_collector())).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 
     /// True when an output is gone for good.
@@ -222,26 +306,4 @@ fn open_zmq(options: &Options, patient: bool) -> Result<Zmq, Stop> {
         log::warn("zmq", "--zmq-format=j: ntopng Community 6 and later ignores flows in JSON");
     }
     Zmq::open(&flags.endpoints, &wanted).map_err(failed)
-}
-
-/// Refuses what collected records cannot be written to yet.
-pub fn check(options: &Options) -> Result<(), Stop> {
-    let no = |flag: &str| {
-        Err(Stop::Usage(format!(
-            "{flag}: this version writes collected flows as JSON (--json, -P with -D j) and to ntopng (--zmq)"
-        )))
-    };
-    if options.output.csv.is_some() {
-        return no("--csv");
-    }
-    if options.output.ipfix_file.is_some() {
-        return no("--ipfix-file");
-    }
-    if !options.export.collectors.is_empty() {
-        return no("--collector");
-    }
-    if options.output.dump_path.is_some() && options.output.dump_format != DumpFormat::Json {
-        return no("--dump-path without -D j");
-    }
-    Ok(())
 }

@@ -20,6 +20,8 @@ mod announced;
 mod by_hand;
 mod csv;
 mod export;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod output;
 mod pass;

@@ -1,18 +1,35 @@
 //! Several messages of one exporter in a row, templates then data. Sets hold whole records and padding, and what came is
-//! decoded, given up or waits.
+//! decoded, given up or waits. What is decoded leaves by every transcoder of NetFlow and IPFIX.
 #![no_main]
 
 use flowsonde_engine::decode::Collector;
 use flowsonde_engine::decode::collector::Config;
 use flowsonde_engine::decode::layout::Spans;
 use flowsonde_engine::decode::records::{Receive, Set, Taken, Version};
+use flowsonde_engine::encode::{Ipfix, Messages, NetFlow9, Options};
+use flowsonde_engine::transcode::{Announced, Export, Export5, Home, Pass, Transcode};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 use libfuzzer_sys::fuzz_target;
 
-#[derive(Default)]
 struct Check {
     records: u64,
+    transcoders: Vec<Box<dyn Transcode>>,
+}
+
+impl Check {
+    fn new() -> Check {
+        let options = Options::default();
+        let home = Home { address: [127, 0, 0, 1] };
+        let transcoders: Vec<Box<dyn Transcode>> = vec![
+            Box::new(Pass::<Ipfix>::new(&options, false)),
+            Box::new(Pass::<NetFlow9>::new(&options, false)),
+            Box::new(Export::<Ipfix>::new(&options, home).expect("sound")),
+            Box::new(Export::<NetFlow9>::new(&options, home).expect("sound")),
+            Box::new(Export5::new(&options, home).expect("sound")),
+        ];
+        Check { records: 0, transcoders }
+    }
 }
 
 impl Check {
@@ -41,6 +58,13 @@ impl Receive for Check {
         assert!(!set.layout.is_options());
         let taken = self.walk(set);
         self.records += u64::from(taken.records);
+        for transcoder in &mut self.transcoders {
+            let (mut out, mut announced) = (Messages::default(), Announced::default());
+            assert_eq!(transcoder.flows(set, Nanos::new(1_700_000_000, 0), &mut out), taken);
+            transcoder.flush(&mut out);
+            announced.see(&out);
+            announced.again(&mut out);
+        }
         taken
     }
 
@@ -54,7 +78,7 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     let (session, messages) = input;
     let transport = if session { Transport::Tcp } else { Transport::Udp };
     let mut collector = Collector::new(Config::default());
-    let mut check = Check::default();
+    let mut check = Check::new();
     for (n, (port, bytes)) in messages.iter().enumerate() {
         let time = Nanos::new(1_700_000_000 + n as u64, 0);
         collector.tick(time);

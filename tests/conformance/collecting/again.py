@@ -38,8 +38,10 @@ NARROW = {(0, 16): 23456, (0, 17): 23456, (0, 10): 65535, (0, 14): 65535}
 
 
 def differences(program, case):
-    """What arrives otherwise than the JSON says."""
+    """What arrives otherwise than the JSON says; a stand-in exports nothing."""
     found = []
+    if program.endswith(".py"):
+        return found
     for version, options in WAYS:
         found += once(program, case, version, options)
     return found

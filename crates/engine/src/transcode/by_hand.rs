@@ -29,6 +29,11 @@ impl Receive for Out<'_> {
 
 /// Sends messages of 192.0.2.1 through a collector.
 pub fn through(transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    sent(transcoder, messages).iter().map(|(message, _)| message.to_vec()).collect()
+}
+
+/// The same, with the number of records in each.
+pub fn sent(transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Messages {
     let mut collector = Collector::new(Config::default());
     let mut out = Messages::default();
     for bytes in messages {
@@ -39,7 +44,7 @@ pub fn through(transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Vec<Vec<
         collector.message(&datagram, &mut take).expect("sound");
     }
     transcoder.flush(&mut out);
-    out.iter().map(|(message, _)| message.to_vec()).collect()
+    out
 }
 
 /// Reads messages, each domain by a reader of its own.

@@ -22,6 +22,8 @@ mod batch;
 mod by_hand;
 mod csv;
 mod export;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod output;
 mod pass;

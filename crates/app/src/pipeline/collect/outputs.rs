@@ -176,7 +176,9 @@ impl Outputs {
             let (sink, longest) = open::collector_sink(options, collector, patient, signal)?;
             let stream = collector.transport == Transport::Tcp;
             let output = Output::new(collector.to_string(), sink);
-            all.push(if stream { output.announcing() } else { output });
+            // After a lock, too, it is a new session.
+            let renewed = stream || options.export.lock.is_some();
+            all.push(if renewed { output.announcing() } else { output });
             writes.push(Writes::Collector { longest, stream });
         }
         let zmq = match options.zmq.endpoints.as_slice() {

@@ -11,8 +11,10 @@ use crate::decode::records::About;
 use crate::fill::Env;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clock {
+    /// Times are relative to the messages': these follow clocks that are far off.
+    relative: bool,
     env: Env,
     arrival: Nanos,
 }
@@ -20,26 +22,31 @@ pub(super) struct Clock {
 const DAY: u64 = 86_400_000_000_000;
 
 impl Clock {
+    /// Before the first message.
+    pub fn new(relative: bool) -> Clock {
+        Clock { relative, env: Env::default(), arrival: Nanos(0) }
+    }
+
     /// What headers are written from.
     #[inline]
     pub fn env(&self) -> &Env {
         &self.env
     }
 
-    fn time(about: &About, now: Nanos) -> Nanos {
-        if about.export.0.abs_diff(now.0) > DAY { about.export } else { now }
+    fn time(&self, about: &About, now: Nanos) -> Nanos {
+        if self.relative && about.export.0.abs_diff(now.0) > DAY { about.export } else { now }
     }
 
     /// Whether records of this message are of a time too far from that of the messages under way.
     #[inline]
     pub fn leaps(&self, about: &About, now: Nanos) -> bool {
-        self.is_set() && Self::time(about, now).0.abs_diff(self.env.now.0) > DAY
+        self.is_set() && self.time(about, now).0.abs_diff(self.env.now.0) > DAY
     }
 
     /// Takes the time of a message.
     #[inline]
     pub fn arrived(&mut self, about: &About, now: Nanos) {
-        let time = Self::time(about, now);
+        let time = self.time(about, now);
         if !self.is_set() || self.leaps(about, now) {
             self.env.now = time;
             // Whole milliseconds, so that a receiver which subtracts the uptime from the time of day finds the same.

@@ -9,12 +9,13 @@ use flowsonde_elements::{Element, VARIABLE};
 use flowsonde_wire::Nanos;
 
 use super::output::{Lost, Transcode};
+use super::pass::Passes;
 use super::plan::wanted;
 use super::{Context, Home, Program, Programs};
 use crate::decode::layout::{At, Layout, Record, Spans};
 use crate::decode::records::{Set, Taken};
 use crate::encode::session::{Field, OfVersion, families};
-use crate::encode::stream::{Family, Fit, Protocol, Stream};
+use crate::encode::stream::{Family, Fit, Stream};
 use crate::encode::{Error, Messages, Options};
 
 mod clock;
@@ -50,7 +51,7 @@ struct Told {
     variable: usize,
 }
 
-impl<P: Protocol> Export<P> {
+impl<P: Passes> Export<P> {
     /// A transcoder, or what is wrong with the settings.
     pub fn new(options: &Options, home: Home) -> Result<Self, Error> {
         let (fields, of_version) = families::<P>(options);
@@ -62,7 +63,7 @@ impl<P: Protocol> Export<P> {
             programs: Default::default(),
             of_version,
             home,
-            clock: Clock::default(),
+            clock: Clock::new(P::UPTIME),
             spans: Spans::default(),
             lost: Lost::default(),
         })
@@ -101,7 +102,7 @@ impl Told {
     }
 }
 
-impl<P: Protocol> Transcode for Export<P> {
+impl<P: Passes> Transcode for Export<P> {
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
         if self.clock.leaps(set.about, now) {
             self.stream.flush(self.clock.env(), out);

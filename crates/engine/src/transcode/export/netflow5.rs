@@ -32,7 +32,7 @@ impl Export5 {
             filling: Filling::new(options)?,
             programs: Programs::default(),
             home,
-            clock: Clock::default(),
+            clock: Clock::new(true),
             spans: Spans::default(),
             lost: Lost::default(),
         })

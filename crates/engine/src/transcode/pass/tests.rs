@@ -105,6 +105,15 @@ fn variable_lengths_stay_in_ipfix_and_are_left_out_of_netflow9() {
 }
 
 #[test]
+fn variable_records_are_multiplied_too() {
+    let template = set(2, &words(&[300, 3, 82, 65_535, 2, 65_535, 34, 4]));
+    let data = set(300, &[2, b'l', b'o', 2, 1, 0, 0, 0, 0, 10, 1, b'x', 1, 9, 0, 0, 0, 1]);
+    let mut pass = Pass::<Ipfix>::new(&options(), false);
+    let out = through(&mut pass, &[ipfix(5, &[template, data])]);
+    assert!(out[0].ends_with(&[2, b'l', b'o', 2, 10, 0, 0, 0, 0, 1, 1, b'x', 1, 9, 0, 0, 0, 1]));
+}
+
+#[test]
 fn messages_keep_their_bounds_and_templates_come_again() {
     let data = set(300, &(0..40).flat_map(v9_record).collect::<Vec<_>>());
     let (first, again) = (v9(10_000, 5, &[v9_template(), data.clone()]), v9(10_000, 5, &[data]));

@@ -1,18 +1,22 @@
 //! Several messages of one exporter in a row, templates then data. Sets hold whole records and padding, and what came is
-//! decoded, given up or waits.
+//! decoded, given up or waits. What is decoded is merged, too, in a cache that is soon full, and every record becomes part of
+//! a flow.
 #![no_main]
 
 use flowsonde_engine::decode::Collector;
 use flowsonde_engine::decode::collector::Config;
 use flowsonde_engine::decode::layout::Spans;
 use flowsonde_engine::decode::records::{Receive, Set, Taken, Version};
+use flowsonde_engine::merge::Merger;
+use flowsonde_engine::meter;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 use libfuzzer_sys::fuzz_target;
 
-#[derive(Default)]
 struct Check {
     records: u64,
+    merger: Merger,
+    ended: u64,
 }
 
 impl Check {
@@ -41,6 +45,11 @@ impl Receive for Check {
         assert!(!set.layout.is_options());
         let taken = self.walk(set);
         self.records += u64::from(taken.records);
+        let ended = &mut self.ended;
+        assert_eq!(self.merger.flows(set, &mut |batch| *ended += batch.len() as u64), taken);
+        let counters = self.merger.counters();
+        assert_eq!(counters.metered, self.records);
+        assert_eq!(counters.started, counters.exported + counters.held);
         taken
     }
 
@@ -54,7 +63,8 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     let (session, messages) = input;
     let transport = if session { Transport::Tcp } else { Transport::Udp };
     let mut collector = Collector::new(Config::default());
-    let mut check = Check::default();
+    let merger = Merger::new(meter::Config { max_flows: 8, ..meter::Config::default() }, true);
+    let mut check = Check { records: 0, merger, ended: 0 };
     for (n, (port, bytes)) in messages.iter().enumerate() {
         let time = Nanos::new(1_700_000_000 + n as u64, 0);
         collector.tick(time);
@@ -72,4 +82,6 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
         flows += counters.flows;
     }
     assert_eq!(flows, check.records);
+    check.merger.flush(&mut |batch| check.ended += batch.len() as u64);
+    assert_eq!(check.merger.counters().exported, check.ended);
 });

@@ -113,6 +113,7 @@ impl Formats<'_> {
             biflow: export.biflow,
             announced_sampling: 1,
             separator: self.options.output.separator,
+            collected: self.plan.collected,
         };
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| {

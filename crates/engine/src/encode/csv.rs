@@ -26,7 +26,7 @@ pub fn csv(options: &Options) -> Csv {
     let separator = options.separator.to_string();
     let names: Vec<&str> = options.template.iter().map(|element| element.name).collect();
     Csv {
-        fields: options.template.iter().map(Printer::of).collect(),
+        fields: options.template.iter().map(|element| Printer::of(element, options)).collect(),
         header: (names.join(&separator) + "\n").into_bytes().into(),
         separator: separator.into_bytes().into(),
         header_due: true,

@@ -42,9 +42,8 @@ pub struct Options {
 impl Options {
     /// Whether a summary is printed at the end: asked for, or nothing else to be seen of the flows.
     pub fn summarises(&self) -> bool {
-        let nowhere =
-            self.export.collectors.is_empty() && !self.export.none && !self.output.any() && !self.collect.any();
-        self.output.summary || nowhere
+        let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
+        (self.output.summary || nowhere) && !self.collect.any()
     }
 
     /// Refuses options that do not go together.
@@ -63,6 +62,13 @@ impl Options {
                 "--interface: nothing to read; give -i with an interface, a capture, a directory or -"
             });
         }
+        self.check_flows()?;
+        self.check_streams()
+    }
+
+    /// Refuses what does not go together about flows and where they are sent.
+    fn check_flows(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
         if self.interface.local_networks.is_empty() {
             if self.interface.local_direction {
                 return wrong("--local-traffic-direction: needs to know what is local; give -L with your networks");
@@ -101,7 +107,7 @@ impl Options {
                 sender.host
             )));
         }
-        self.check_streams()
+        Ok(())
     }
 
     /// The same for a collector.
@@ -110,10 +116,35 @@ impl Options {
         if any && self.capture.inputs.is_empty() {
             return Err("--collector-port=any: is for captures; name a port, or give -i with a capture".into());
         }
+        if self.collect.cache {
+            return self.check_cached();
+        }
         if !self.output.any() && self.zmq.endpoints.is_empty() {
             return Err("--collector-port: nowhere to put the flows; give --json, -P with -D j, or --zmq".into());
         }
         crate::pipeline::check_collecting(self)?;
+        self.check_streams()
+    }
+
+    /// The same where collected flows are merged.
+    fn check_cached(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
+        if !self.zmq.endpoints.is_empty() {
+            return wrong(
+                "--zmq: this version publishes only flows that are not merged; leave out \
+                          --enable-collection-cache, or the c behind the port of -3",
+            );
+        }
+        if self.collect.passthrough {
+            return wrong(
+                "--collector-passthrough: tells records as they came, and --enable-collection-cache merges them; \
+                          leave out one",
+            );
+        }
+        if !self.output.any() && self.export.collectors.is_empty() && !self.export.none {
+            return wrong("--collector-port: nowhere to put the flows; give --json, --csv, -P or -n");
+        }
+        self.check_flows()?;
         self.check_streams()
     }
 
@@ -167,6 +198,11 @@ impl Options {
             self.cache.sampling.collect.is_some_and(|rate| rate != 1) && !self.collect.any(),
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
+        warn(self.output.summary && self.collect.any(), "--summary: has no effect with -3, as it tells of packets");
+        warn(
+            self.accepted.names.contains(&"disable-cache") && self.collect.cache,
+            "--disable-cache: has no effect, as --enable-collection-cache or a c behind the port of -3 was given too",
+        );
         warn(
             self.cache.idle_timeout > self.cache.active_timeout,
             "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",
@@ -201,6 +237,11 @@ mod tests {
             (&["-3any", "--json=-"], "--collector-port=any: is for captures"),
             (&["-32055"], "--collector-port: nowhere"),
             (&["-32055", "--csv=-"], "--csv: this version"),
+            (&["-32055c"], "--collector-port: nowhere"),
+            (&["-32055c", "--zmq=tcp://*:5556"], "--zmq: this version publishes only flows that are not merged"),
+            (&["-32055c", "--json=-", "--collector-passthrough"], "--collector-passthrough: tells"),
+            (&["-32055c", "--json=-", "--csv=-"], "--csv=-: --json writes"),
+            (&["-32055c", "-na", "-na"], "--collector=udp://a:2055: is named twice"),
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
@@ -225,6 +266,8 @@ mod tests {
             &["-i-", "-n10.0.0.1", "-ntcp://10.0.0.1", "-n10.0.0.1:2056"],
             &["-ia.pcap", "-ia.pcap"],
             &["-i-", "--json=-", "--csv=x"],
+            &["-32055c", "--csv=-", "-na", "--ipfix-file=x"],
+            &["-32055", "--enable-collection-cache", "-na", "-V10", "--ipfix-biflow"],
             &["--help"],
         ] {
             read(words).unwrap();
@@ -247,6 +290,8 @@ mod tests {
             (&["-i-", "-nnone", "-d1"], None),
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
+            (&["-32055c", "-nnone", "--disable-cache"], Some("--disable-cache: has no effect")),
+            (&["-32055c", "--json=x", "--summary"], Some("--summary: has no effect")),
         ] {
             let warnings = read(words).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");

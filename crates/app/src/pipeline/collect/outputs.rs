@@ -225,6 +225,8 @@ fn open_zmq(options: &Options, patient: bool) -> Result<Zmq, Stop> {
 }
 
 /// Refuses what collected records cannot be written to yet.
+///
+/// Merged flows go to whatever the probe's go to.
 pub fn check(options: &Options) -> Result<(), Stop> {
     let no = |flag: &str| {
         Err(Stop::Usage(format!(

@@ -1,5 +1,6 @@
 //! Several messages of one exporter in a row, templates then data. Sets hold whole records and padding, and what came is
-//! decoded, given up or waits. What is decoded leaves by every transcoder of NetFlow and IPFIX.
+//! decoded, given up or waits. What is decoded leaves by every transcoder of NetFlow and IPFIX, and is merged, too, in a cache
+//! that is soon full: every record becomes part of a flow.
 #![no_main]
 
 use flowsonde_engine::decode::Collector;
@@ -7,6 +8,8 @@ use flowsonde_engine::decode::collector::Config;
 use flowsonde_engine::decode::layout::Spans;
 use flowsonde_engine::decode::records::{Receive, Set, Taken, Version};
 use flowsonde_engine::encode::{Ipfix, Messages, NetFlow9, Options};
+use flowsonde_engine::merge::Merger;
+use flowsonde_engine::meter;
 use flowsonde_engine::transcode::{Announced, Export, Export5, Home, Pass, Transcode};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
@@ -15,6 +18,8 @@ use libfuzzer_sys::fuzz_target;
 struct Check {
     records: u64,
     transcoders: Vec<Box<dyn Transcode>>,
+    merger: Merger,
+    ended: u64,
 }
 
 impl Check {
@@ -28,7 +33,8 @@ impl Check {
             Box::new(Export::<NetFlow9>::new(&options, home).expect("sound")),
             Box::new(Export5::new(&options, home).expect("sound")),
         ];
-        Check { records: 0, transcoders }
+        let merger = Merger::new(meter::Config { max_flows: 8, ..meter::Config::default() }, true);
+        Check { records: 0, transcoders, merger, ended: 0 }
     }
 }
 
@@ -65,6 +71,11 @@ impl Receive for Check {
             announced.see(&out);
             announced.again(&mut out);
         }
+        let ended = &mut self.ended;
+        assert_eq!(self.merger.flows(set, &mut |batch| *ended += batch.len() as u64), taken);
+        let counters = self.merger.counters();
+        assert_eq!(counters.metered, self.records);
+        assert_eq!(counters.started, counters.exported + counters.held);
         taken
     }
 
@@ -96,4 +107,6 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
         flows += counters.flows;
     }
     assert_eq!(flows, check.records);
+    check.merger.flush(&mut |batch| check.ended += batch.len() as u64);
+    assert_eq!(check.merger.counters().exported, check.ended);
 });

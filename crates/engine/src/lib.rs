@@ -3,6 +3,7 @@
 //! ```text
 //! Frame --decode::packet--> Packet --meter::Meter--> Ended flows --encode::*--> messages
 //! Datagram --decode::Collector--> Set of records --transcode::*--> messages
+//!                                  Set of records --merge::Merger--> Ended flows --encode::*--> messages
 //! ```
 //!
 //! Pure: no clock, socket, file, thread or global. Time is the packet's own, so a capture gives the same flows at any
@@ -11,5 +12,6 @@
 pub mod decode;
 pub mod encode;
 pub mod fill;
+pub mod merge;
 pub mod meter;
 pub mod transcode;

@@ -14,6 +14,8 @@ use super::{Flag, Group, Offer, Repeat, Value};
 pub struct Collect {
     /// Where exporters send to.
     pub ports: Vec<Listen>,
+    /// Records of one flow are merged.
+    pub cache: bool,
     /// Every element is told, as it came.
     pub passthrough: bool,
     /// The port of an exporter does not tell it from another.
@@ -59,6 +61,7 @@ impl Default for Collect {
     fn default() -> Self {
         Collect {
             ports: Vec::new(),
+            cache: false,
             passthrough: false,
             ignore_port: false,
             template_timeout: Seconds(1800),
@@ -87,17 +90,29 @@ pub const SPEC: Group = Group {
         Flag {
             short: Some('3'),
             long: "collector-port",
-            value: Value::One("[TRANSPORT://][IP:]PORT"),
+            value: Value::One("[TRANSPORT://][IP:]PORT[c]"),
             repeat: Repeat::Adds,
             help: "Collect NetFlow, IPFIX and sFlow that exporters send to this port",
             doc: "NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 may all come to one port; they are told apart message by \
                   message. Without a transport it is UDP; `tcp://`, `tls://` and `sctp://` carry IPFIX. With `-i` and a capture \
                   the messages are taken from the capture instead: those to that port, or with `any` every one; files \
-                  named `.dat` or `.bin` hold one message each.",
-            good: &["2055", "any", "tcp://4739", "tls://4740", "192.0.2.1:2055"],
-            bad: &["", "x", "70000", "dtls://4739", "2055c"],
+                  named `.dat` or `.bin` hold one message each. A `c` behind the port is `--enable-collection-cache`, for all ports.",
+            good: &["2055", "any", "tcp://4739", "tls://4740", "192.0.2.1:2055", "2055c", "tcp://[::1]:4739c"],
+            bad: &["", "x", "70000", "dtls://4739", "c", "2055cc", "anyc"],
             apply: |options, text| {
-                options.collect.ports.push(Listen::parse(text)?);
+                let (place, cache) = Listen::cached(text);
+                options.collect.ports.push(Listen::parse(place)?);
+                options.collect.cache |= cache;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "enable-collection-cache",
+            help: "Merge collected records of one flow, as packets are metered",
+            doc: "Records with the same key from the same exporter and interfaces, in either direction, become one flow, which                   ends by `-t` and `-d`, counted from the times its exporter tells, and goes to every output the probe has. `-d`                   should be longer than the exporters' active timeout, or their records do not meet. What an exporter tells                   besides counters, times, flags, addresses and how packets were forwarded is not kept. `-M`, `-N`, `-p`, `-w`                   and `-z` count as for packets.",
+            apply: |options, _| {
+                options.collect.cache = true;
                 Ok(())
             },
             ..Flag::SWITCH

@@ -15,7 +15,7 @@ pub const NAMES: &str = "\
     dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-flow-swapping disable-l7-protocol-guess \
     disable-sflow-upscale discard-unknown-flows dns-dump-blacklisted \
     dns-dump-dir dont-hash-cookies dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
-    dump-stats elastic enable-collection-cache enable-ipv4-deduplication enable-throughput-stats \
+    dump-stats elastic enable-ipv4-deduplication enable-throughput-stats \
     estimate-tcp-latency event-log flow-collection-deduplication ftp-dump-dir ftp-exec-cmd \
     gtp-use-host-in-tunnels gtpv0-dump-dir gtpv0-exec-cmd gtpv1-account-imsi gtpv1-dont-export-flows-immediately \
     gtpv1-dump-dir gtpv1-exec-cmd gtpv1-teid-cache-duration gtpv1-track-imsi gtpv1-track-non-gtp-u-traffic \

@@ -42,9 +42,8 @@ pub struct Options {
 impl Options {
     /// Whether a summary is printed at the end: asked for, or nothing else to be seen of the flows.
     pub fn summarises(&self) -> bool {
-        let nowhere =
-            self.export.collectors.is_empty() && !self.export.none && !self.output.any() && !self.collect.any();
-        self.output.summary || nowhere
+        let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
+        (self.output.summary || nowhere) && !self.collect.any()
     }
 
     /// Refuses options that do not go together.
@@ -63,6 +62,13 @@ impl Options {
                 "--interface: nothing to read; give -i with an interface, a capture, a directory or -"
             });
         }
+        self.check_flows()?;
+        self.check_streams()
+    }
+
+    /// Refuses what does not go together about flows and where they are sent.
+    fn check_flows(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
         if self.interface.local_networks.is_empty() {
             if self.interface.local_direction {
                 return wrong("--local-traffic-direction: needs to know what is local; give -L with your networks");
@@ -117,12 +123,37 @@ impl Options {
         if any && self.capture.inputs.is_empty() {
             return Err("--collector-port=any: is for captures; name a port, or give -i with a capture".into());
         }
+        if self.collect.cache {
+            return self.check_cached();
+        }
         if !self.output.any() && self.zmq.endpoints.is_empty() && self.export.collectors.is_empty() && !self.export.none
         {
             return Err("--collector-port: nowhere to put the flows; give -n, -P, --json or --zmq".into());
         }
         self.check_export()?;
         crate::pipeline::check_collecting(self)?;
+        self.check_streams()
+    }
+
+    /// The same where collected flows are merged.
+    fn check_cached(&self) -> Result<(), Stop> {
+        let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
+        if !self.zmq.endpoints.is_empty() {
+            return wrong(
+                "--zmq: this version publishes only flows that are not merged; leave out \
+                          --enable-collection-cache, or the c behind the port of -3",
+            );
+        }
+        if self.collect.passthrough {
+            return wrong(
+                "--collector-passthrough: tells records as they came, and --enable-collection-cache merges them; \
+                          leave out one",
+            );
+        }
+        if !self.output.any() && self.export.collectors.is_empty() && !self.export.none {
+            return wrong("--collector-port: nowhere to put the flows; give --json, --csv, -P or -n");
+        }
+        self.check_flows()?;
         self.check_streams()
     }
 
@@ -176,6 +207,11 @@ impl Options {
             self.cache.sampling.collect.is_some_and(|rate| rate != 1) && !self.collect.any(),
             "--sample-rate: the rate of collected flows has no effect on packets",
         );
+        warn(self.output.summary && self.collect.any(), "--summary: has no effect with -3, as it tells of packets");
+        warn(
+            self.accepted.names.contains(&"disable-cache") && self.collect.cache,
+            "--disable-cache: has no effect, as --enable-collection-cache or a c behind the port of -3 was given too",
+        );
         warn(
             self.cache.sampling.export > 1 && self.collect.any(),
             "--sample-rate: the rate of export has no effect on collected flows",
@@ -216,6 +252,11 @@ mod tests {
             (&["-32055", "--csv=-", "--collector-passthrough"], "--csv: a text file has one line"),
             (&["-32055", "-Px", "--collector-passthrough"], "--dump-path: a text file has one line"),
             (&["-32055", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
+            (&["-32055c"], "--collector-port: nowhere"),
+            (&["-32055c", "--zmq=tcp://*:5556"], "--zmq: this version publishes only flows that are not merged"),
+            (&["-32055c", "--json=-", "--collector-passthrough"], "--collector-passthrough: tells"),
+            (&["-32055c", "--json=-", "--csv=-"], "--csv=-: --json writes"),
+            (&["-32055c", "-na", "-na"], "--collector=udp://a:2055: is named twice"),
             (&["-i-", "-r"], "--local-traffic-direction: needs"),
             (&["-i-", "-c"], "--track-local-hosts: needs"),
             (&["-i-", "--ipfix-biflow"], "--ipfix-biflow: NetFlow"),
@@ -242,6 +283,8 @@ mod tests {
             &["-i-", "--json=-", "--csv=x"],
             &["-32055", "-n10.0.0.1", "-V10", "--collector-passthrough", "-Px", "-Db"],
             &["-32055", "-Px"],
+            &["-32055c", "--csv=-", "-na", "--ipfix-file=x"],
+            &["-32055", "--enable-collection-cache", "-na", "-V10", "--ipfix-biflow"],
             &["--help"],
         ] {
             read(words).unwrap();
@@ -265,6 +308,8 @@ mod tests {
             (&["-i-", "-nnone", "-d60", "-t30"], Some("--idle-timeout")),
             (&["-i-", "-na,b", "-S10"], Some("--collector: flows are dealt")),
             (&["-32055", "-na", "-S1:1:2"], Some("--sample-rate: the rate of export")),
+            (&["-32055c", "-nnone", "--disable-cache"], Some("--disable-cache: has no effect")),
+            (&["-32055c", "--json=x", "--summary"], Some("--summary: has no effect")),
         ] {
             let warnings = read(words).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");

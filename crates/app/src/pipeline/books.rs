@@ -82,6 +82,12 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     for account in accounts {
         ledger.stages.push(meter(account));
     }
+    flows(&mut ledger, accounts, outputs);
+    ledger
+}
+
+/// The stages from the caches on.
+pub(super) fn flows(ledger: &mut Ledger, accounts: &[Account], outputs: &Outputs) {
     for account in accounts {
         ledger.stages.push(cache(account));
     }
@@ -106,7 +112,6 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         stage.held = encoder.pending + output.gathered() + sink.queued;
         ledger.stages.push(stage);
     }
-    ledger
 }
 
 fn capture(account: &Account) -> Stage {

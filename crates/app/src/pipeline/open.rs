@@ -91,7 +91,8 @@ struct Formats<'a> {
 impl Formats<'_> {
     /// `stream`: the receiver misses nothing, so that templates need not come again, only what the probe tells of itself.
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
-        let wanted = encoding(self.options, &self.plan.template, max_message, stream);
+        let mut wanted = encoding(self.options, &self.plan.template, max_message, stream);
+        wanted.collected = self.plan.collected;
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| refused(self.options, &self.plan.template, name, error))
     }
@@ -114,6 +115,7 @@ pub(super) fn encoding(options: &Options, template: &Template, max_message: usiz
         biflow: export.biflow,
         announced_sampling: 1,
         separator: options.output.separator,
+        collected: false,
     }
 }
 

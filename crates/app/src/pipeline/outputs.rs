@@ -193,6 +193,8 @@ pub struct Outputs {
     pub sampled_out: u64,
     /// What is printed at the end, if it is.
     pub summary: Option<Summary>,
+    /// Flows have the times of exporters, by which ours is not to be told.
+    exporters: bool,
     ticked: Option<Instant>,
 }
 
@@ -211,6 +213,7 @@ impl Outputs {
             flows: 0,
             sampled_out: 0,
             summary: None,
+            exporters: false,
             ticked: None,
         }
     }
@@ -227,10 +230,17 @@ impl Outputs {
         Outputs { summary, ..self }
     }
 
+    /// For flows whose times are by other clocks.
+    #[must_use]
+    pub fn of_exporters(self) -> Self {
+        Outputs { exporters: true, ..self }
+    }
+
     /// Takes ended flows. `now` is the time of export, or that of their last packet where that is later: the flows that
     /// end because the clock was set back belong to the time before.
     pub fn take(&mut self, ended: &Ended, now: Nanos) {
-        self.begin(ended.views().map(|flow| flow.base.last_seen()).fold(now, Nanos::max));
+        let latest = || ended.views().map(|flow| flow.base.last_seen()).fold(now, Nanos::max);
+        self.begin(if self.exporters { now } else { latest() });
         for output in self.local.iter_mut().filter(|output| output.by_time) {
             output.clock(&self.env);
         }

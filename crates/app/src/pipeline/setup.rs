@@ -10,6 +10,7 @@ use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 use crate::flags::Options;
 use crate::flags::cache::Biflows;
 use crate::flags::capture;
+use crate::flags::export::Version;
 use crate::flags::value::{InterfaceIndex, Networks, PacketSampling, Whose};
 use crate::stop::Stop;
 
@@ -21,23 +22,43 @@ pub struct Plan {
     pub meter: Config,
     /// What records say of the probe.
     pub env: Env,
+    /// Flows are collected and merged, not made from packets.
+    pub collected: bool,
 }
 
 impl Plan {
     /// Reads the options; an error names the one that is wrong.
     pub fn new(options: &Options) -> Result<Plan, Stop> {
-        let template = match &options.template.fields {
-            None => Template::default(),
-            Some(fields) => Template::parse(fields, Mode::Probe)
-                .map_err(|error| Stop::Usage(format!("-T/--flow-templ={fields}: {error}")))?,
-        };
+        let template = template(options, Mode::Probe)?;
         let env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());
         if options.summarises() {
             groups = groups.with(Group::Quality).with(Group::Latency);
         }
         let meter = meter(options, groups);
-        Ok(Plan { template, meter, env })
+        Ok(Plan { template, meter, env, collected: false })
+    }
+
+    /// The same for collected flows that are merged.
+    pub fn collected(options: &Options) -> Result<Plan, Stop> {
+        let template = template(options, Mode::Collector)?;
+        let mut groups = fill::groups_of_collected(&template);
+        if !options.export.collectors.is_empty() && options.export.version == Version::V5 {
+            // Its records have a place for it, whatever the template.
+            groups = groups.with(Group::Hops);
+        }
+        let meter = Config { sample: 1, ..meter(options, groups) };
+        let env = Env { sample: 1, ..env(options) };
+        Ok(Plan { template, meter, env, collected: true })
+    }
+}
+
+fn template(options: &Options, mode: Mode) -> Result<Template, Stop> {
+    match &options.template.fields {
+        None => Ok(Template::default()),
+        Some(fields) => {
+            Template::parse(fields, mode).map_err(|error| Stop::Usage(format!("-T/--flow-templ={fields}: {error}")))
+        }
     }
 }
 
@@ -64,6 +85,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
             addresses: parts.addresses,
             ports: parts.ports,
             tos: parts.tos,
+            exporter: parts.exporter,
             only_local: if options.interface.track_local_hosts {
                 networks(&options.interface.local_networks)
             } else {
@@ -85,6 +107,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
         },
         random: random(),
         first_id: 1,
+        collected: false,
     }
 }
 

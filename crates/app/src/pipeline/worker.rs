@@ -176,14 +176,15 @@ pub fn supervise(worker: Worker, running: &AtomicUsize) -> Result<(), String> {
 
 /// Ended flows until they are told of.
 #[derive(Default)]
-struct Waiting {
-    batches: Vec<Ended>,
+pub struct Waiting {
+    pub batches: Vec<Ended>,
     /// Flows there was no room for, here or in the queue.
-    lost: u64,
+    pub lost: u64,
 }
 
 impl Waiting {
-    fn keep(&mut self, batch: &Ended) {
+    /// Keeps a batch, or counts its flows as lost.
+    pub fn keep(&mut self, batch: &Ended) {
         // More would not fit into the queue.
         if self.batches.len() < QUEUE {
             self.batches.push(batch.clone());
@@ -194,7 +195,7 @@ impl Waiting {
 }
 
 /// An account is whole whenever it is not locked, whatever became of who held it.
-pub fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+pub fn lock<T>(account: &Mutex<T>) -> MutexGuard<'_, T> {
     account.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

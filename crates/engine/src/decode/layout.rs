@@ -309,6 +309,12 @@ impl<'a> Record<'a> {
         self.bytes.get(start..start + length).unwrap_or(&[])
     }
 
+    /// Eight bytes from here on, where the record has so many.
+    #[inline(always)]
+    pub fn window(&self, at: usize) -> Option<[u8; 8]> {
+        self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).copied()
+    }
+
     /// The bytes of a value of fixed length.
     #[inline]
     pub fn octets(&self, at: At, length: u16, spans: &Spans) -> &'a [u8] {

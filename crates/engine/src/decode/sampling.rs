@@ -53,6 +53,9 @@ pub enum By {
 }
 
 impl By {
+    /// Every one, in order.
+    pub const ALL: [By; 6] = [By::User, By::Record, By::Sampler, By::Options, By::Header, By::Nothing];
+
     /// As records tell it.
     pub const fn name(self) -> &'static str {
         match self {

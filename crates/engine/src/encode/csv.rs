@@ -27,7 +27,7 @@ pub struct Csv {
 pub fn csv(options: &Options) -> Csv {
     let separator = options.separator.to_string();
     Csv {
-        fields: options.template.iter().map(Printer::of).collect(),
+        fields: options.template.iter().map(|element| Printer::of(element, options)).collect(),
         header: names(&options.template, options.separator).into(),
         separator: separator.into_bytes().into(),
         header_due: true,

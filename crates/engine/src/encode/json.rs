@@ -31,7 +31,7 @@ pub fn json(options: &Options) -> Json {
     let mut open = false;
     let mut fields = Vec::new();
     for element in options.template.iter() {
-        let printer = Printer::of(element);
+        let printer = Printer::of(element, options);
         let first = if fields.is_empty() { "{" } else { "," };
         let (close, quote) = (if open { "\"" } else { "" }, if printer.quoted { "\"" } else { "" });
         let mut before = format!("{close}{first}").into_bytes();

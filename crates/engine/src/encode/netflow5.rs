@@ -65,35 +65,35 @@ struct Numbers {
 pub fn netflow5(options: &Options) -> Result<NetFlow5, Error> {
     Ok(NetFlow5 {
         numbers: Numbers {
-            source: address(&table::IPV4_SRC_ADDR),
-            destination: address(&table::IPV4_DST_ADDR),
-            next_hop: address(&table::IPV4_NEXT_HOP),
-            input: number(&table::INPUT_SNMP),
-            output: number(&table::OUTPUT_SNMP),
-            packets: number(&table::IN_PKTS),
-            octets: number(&table::IN_BYTES),
-            source_port: number(&table::L4_SRC_PORT),
-            tcp_flags: number(&table::TCP_FLAGS),
-            tos: number(&table::SRC_TOS),
-            source_as: number(&table::SRC_AS),
-            destination_as: number(&table::DST_AS),
-            source_mask: number(&table::IPV4_SRC_MASK),
-            destination_mask: number(&table::IPV4_DST_MASK),
+            source: address(&table::IPV4_SRC_ADDR, options),
+            destination: address(&table::IPV4_DST_ADDR, options),
+            next_hop: address(&table::IPV4_NEXT_HOP, options),
+            input: number(&table::INPUT_SNMP, options),
+            output: number(&table::OUTPUT_SNMP, options),
+            packets: number(&table::IN_PKTS, options),
+            octets: number(&table::IN_BYTES, options),
+            source_port: number(&table::L4_SRC_PORT, options),
+            tcp_flags: number(&table::TCP_FLAGS, options),
+            tos: number(&table::SRC_TOS, options),
+            source_as: number(&table::SRC_AS, options),
+            destination_as: number(&table::DST_AS, options),
+            source_mask: number(&table::IPV4_SRC_MASK, options),
+            destination_mask: number(&table::IPV4_DST_MASK, options),
         },
         filling: Filling::new(options)?,
         counters: Counters::default(),
     })
 }
 
-fn number(element: &Element) -> Number {
-    match fill::row(element).map(|row| row.fill) {
+fn number(element: &Element, options: &Options) -> Number {
+    match options.row(element).map(|row| row.fill) {
         Some(Fill::Number(read)) => read,
         _ => |_, _| 0,
     }
 }
 
-fn address(element: &Element) -> Address {
-    match fill::row(element).map(|row| row.fill) {
+fn address(element: &Element, options: &Options) -> Address {
+    match options.row(element).map(|row| row.fill) {
         Some(Fill::Ipv4(read)) => read,
         _ => |_, _| [0; 4],
     }

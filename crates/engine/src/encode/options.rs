@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use flowsonde_elements::Template;
+use flowsonde_elements::{Element, Template};
+
+use crate::fill;
 
 /// How to encode. Each format reads the part that concerns it.
 #[derive(Clone, Debug)]
@@ -34,6 +36,15 @@ pub struct Options {
     pub announced_sampling: u32,
     /// What stands between the values of a line of text.
     pub separator: char,
+    /// Flows were collected and merged, not made from packets.
+    pub collected: bool,
+}
+
+impl Options {
+    /// How an element is filled.
+    pub fn row(&self, element: &Element) -> Option<&'static fill::Row> {
+        if self.collected { fill::row_of_collected(element) } else { fill::row(element) }
+    }
 }
 
 impl Default for Options {
@@ -52,6 +63,7 @@ impl Default for Options {
             biflow: false,
             announced_sampling: 1,
             separator: '|',
+            collected: false,
         }
     }
 }

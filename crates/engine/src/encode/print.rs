@@ -2,7 +2,8 @@
 
 use flowsonde_elements::{Element, Kind, Value};
 
-use crate::fill::{self, Env, Fill};
+use super::Options;
+use crate::fill::{Env, Fill};
 use crate::meter::View;
 
 /// How an element's value is printed.
@@ -22,10 +23,10 @@ enum Source {
 
 impl Printer {
     /// The printer of an element.
-    pub fn of(element: &Element) -> Printer {
+    pub fn of(element: &Element, options: &Options) -> Printer {
         let unset = Value::unset(element.kind);
         let quoted = !matches!(unset, Value::U64(_) | Value::I64(_) | Value::F32(_) | Value::F64(_) | Value::Bool(_));
-        match fill::row(element) {
+        match options.row(element) {
             Some(row) => Printer { source: Source::Filled(row.fill), quoted },
             None => {
                 let floating = matches!(element.kind, Kind::LatencyMs | Kind::F64);

@@ -138,7 +138,7 @@ fn fields<P: Protocol>(options: &Options, version: u8) -> Vec<Field> {
         if matches!(element.standing, Standing::Displaced(_)) || only_of(element).is_some_and(|only| only != version) {
             continue;
         }
-        let row = fill::row(element);
+        let row = options.row(element);
         let Some((specifier, kind)) = P::field(element, row, version, options.biflow) else { continue };
         if fields.iter().any(|other| (other.specifier.pen, other.specifier.id) == (specifier.pen, specifier.id)) {
             continue;
@@ -172,7 +172,7 @@ fn source(element: &Element, row: Option<&Row>, options: &Options) -> Source {
     let is = |other: &Element| element.is_same_as(other);
     if is(&table::L4_DST_PORT) {
         Source::Fill(Fill::Number(|v, _| destination_port(v).into()))
-    } else if is(&table::SAMPLING_INTERVAL) {
+    } else if is(&table::SAMPLING_INTERVAL) && !options.collected {
         Source::Constant(options.announced_sampling.max(1).into())
     } else {
         row.map_or(Source::Unset, |row| Source::Fill(row.fill))

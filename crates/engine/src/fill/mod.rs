@@ -7,6 +7,7 @@ use flowsonde_elements::{Element, Template};
 
 use crate::meter::{Group, Groups, View};
 
+mod collected;
 mod env;
 mod flow;
 mod quality;
@@ -69,6 +70,18 @@ pub fn row(element: &Element) -> Option<&'static Row> {
     rows().find(|row| row.element.is_same_as(element))
 }
 
+/// How `element` is filled of flows that were collected and merged.
+pub fn row_of_collected(element: &Element) -> Option<&'static Row> {
+    collected::ROWS.iter().find(|row| row.element.is_same_as(element)).or_else(|| row(element))
+}
+
+/// What a meter has to keep for `template` of collected flows. Exporters tell nothing of single packets.
+pub fn groups_of_collected(template: &Template) -> Groups {
+    let told = |row: &&Row| matches!(row.group, Group::Base | Group::Macs | Group::Origin | Group::Hops);
+    let rows = template.iter().filter_map(row_of_collected).filter(told);
+    rows.fold(Groups::default().with(Group::Origin), |groups, row| groups.with(row.group))
+}
+
 /// What a meter has to keep for `template`.
 pub fn groups(template: &Template) -> Groups {
     template.iter().filter_map(row).fold(Groups::default(), |groups, row| groups.with(row.group))
@@ -102,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_row_reads_what_its_element_is() {
-        for row in rows() {
+        for row in rows().chain(collected::ROWS) {
             let fits = match row.fill {
                 Fill::Number(_) => row.element.kind.is_number() || row.element.kind.is_time(),
                 Fill::Latency(_) => row.element.kind == Kind::LatencyMs,

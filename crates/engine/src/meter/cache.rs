@@ -8,6 +8,8 @@
 //!   itself goes on, with what is known of the connection and its client;
 //! - FIN both ways or RST, once it has lingered for late packets; or a SYN that opens a new connection on its ports;
 //! - eviction, least recently seen first, when the cache is full. A new flow is never refused.
+//!
+//! Records of collected flows come in another way (`records.rs`) and leave the same.
 
 use std::collections::VecDeque;
 
@@ -22,6 +24,8 @@ use super::index::Index;
 use super::key::{Key, Seeds};
 use crate::decode::fragment::{self, Fragments};
 use crate::decode::packet::{self, Packet, Part, decode, protocol};
+
+mod records;
 
 /// No place at all.
 const NO_PLACE: u32 = u32::MAX;
@@ -47,9 +51,9 @@ type Due = [Option<Entry>; GROUP];
 /// `started = exported + too_small + one_way + two_way + held`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Frames taken.
+    /// Frames taken, or collected records.
     pub packets: u64,
-    /// Packets counted in a flow.
+    /// Packets counted in a flow, or records.
     pub metered: u64,
     /// Packets passed over by sampling.
     pub sampled_out: u64,
@@ -112,6 +116,13 @@ impl Meter {
             // Sequence numbers and times of many connections in one flow mean nothing.
             config.groups = config.groups.without(Group::Quality).without(Group::Latency);
         }
+        if config.collected {
+            // Records are cut as others come; what has none any more is not to wait longer than they are.
+            config.idle = config.idle.min(config.active);
+            config.groups = config.groups.with(Group::Origin);
+        } else {
+            config.groups = config.groups.without(Group::Origin).without(Group::Hops);
+        }
         Meter {
             seeds: Seeds::new(config.random),
             columns: Columns::default(),
@@ -119,7 +130,7 @@ impl Meter {
             ring: Ring::new(config.idle),
             places: 0,
             free: Vec::new(),
-            ages: (config.active < config.idle || config.by_minute).then(VecDeque::new),
+            ages: (!config.collected && (config.active < config.idle || config.by_minute)).then(VecDeque::new),
             fragments: Fragments::default(),
             ready: Vec::new(),
             ended: Ended::default(),
@@ -205,9 +216,14 @@ impl Meter {
         if let Some(first) = frames.first()
             && self.now.since(first.time) > self.config.idle
         {
-            self.flush(out);
-            (self.now, self.handed_on, self.behind) = (first.time, first.time, 0);
+            self.start_over(first.time, out);
         }
+    }
+
+    /// Ends every flow; time begins anew.
+    fn start_over(&mut self, now: Nanos, out: &mut impl FnMut(&Ended)) {
+        self.flush(out);
+        (self.now, self.handed_on, self.behind) = (now, now, 0);
     }
 
     /// Everything seems idle. When it goes on like that, all flows end, and time starts over.
@@ -219,8 +235,7 @@ impl Meter {
         }
         self.behind += frames.len();
         if self.behind > SET_BACK {
-            self.flush(out);
-            (self.now, self.handed_on, self.behind) = (newest, newest, 0);
+            self.start_over(newest, out);
         }
     }
 
@@ -299,13 +314,13 @@ impl Meter {
     #[inline]
     fn turn_over(&mut self, place: u32, packet: &Packet<'_>) {
         let base = self.columns.base.at(place);
-        if self.is_over(base, packet.time) {
-            self.end(place, self.reason(base, packet.time, EndReason::Idle));
+        if self.is_over(base, base.last_seen(), packet.time) {
+            self.end(place, self.reason(place, packet.time, EndReason::Idle));
             return self.renew(place, packet);
         }
         // Cut first: it may have been already, by its age.
         if base.all_packets() > 0 && self.over_age(base.first, packet.time) {
-            self.cut(place);
+            self.cut(place, self.reason(place, self.now, EndReason::Active));
         }
         if packet.tcp.flags & (flag::SYN | flag::ACK | flag::RST) == flag::SYN
             && self.config.parts.tells_connections()
@@ -318,19 +333,28 @@ impl Meter {
 
     /// Whether a flow's idle timeout, or its linger when the connection is closed, has run out at `now`.
     #[inline]
-    fn is_over(&self, base: &Base, now: Nanos) -> bool {
+    fn is_over(&self, base: &Base, last: Nanos, now: Nanos) -> bool {
         let closed = base.state.is(State::CLOSED);
         let limit = if closed { self.config.linger } else { self.config.idle };
-        now.since(base.last_seen()) >= limit
+        now.since(last) >= limit
+    }
+
+    /// The time from which timeouts of a flow run: of its last packet; of a collected one see [`Origin::seen`].
+    ///
+    /// [`Origin::seen`]: super::flow::Origin::seen
+    #[inline]
+    fn last_seen(&self, place: u32) -> Nanos {
+        if self.config.collected { self.columns.origin.at(place).seen } else { self.columns.base.at(place).last_seen() }
     }
 
     /// Why a record ends, or has ended before `now`; `otherwise` when nothing of its own ended it. The same whether it is
     /// met early or late.
-    fn reason(&self, base: &Base, now: Nanos, otherwise: EndReason) -> EndReason {
+    fn reason(&self, place: u32, now: Nanos, otherwise: EndReason) -> EndReason {
+        let base = self.columns.base.at(place);
         if base.state.is(State::CLOSED) {
             return EndReason::Closed;
         }
-        let idle_at = Nanos(base.last_seen().0.saturating_add(self.config.idle));
+        let idle_at = Nanos(self.last_seen(place).0.saturating_add(self.config.idle));
         if self.ages.is_some() && self.over_age(base.first, now.min(idle_at)) {
             EndReason::Active
         } else if now >= idle_at {
@@ -349,8 +373,8 @@ impl Meter {
     /// The time from which the idle timeout runs, as the ring knows it; a closed connection's began earlier, so that its
     /// turn comes after its linger.
     #[inline]
-    fn due_from(&self, base: &Base) -> Nanos {
-        let last = base.last_seen();
+    fn due_from(&self, place: u32) -> Nanos {
+        let (base, last) = (self.columns.base.at(place), self.last_seen(place));
         if base.state.is(State::CLOSED) {
             Nanos(last.0.saturating_sub(self.config.idle.saturating_sub(self.config.linger)))
         } else {
@@ -358,8 +382,15 @@ impl Meter {
         }
     }
 
-    /// Takes a place for a new flow.
+    /// Begins a flow.
     fn begin(&mut self, packet: &Packet<'_>, hash: u32) -> u32 {
+        let place = self.take_place(hash);
+        self.renew(place, packet);
+        place
+    }
+
+    /// Takes a place for a new flow.
+    fn take_place(&mut self, hash: u32) -> u32 {
         let place = match self.free.pop() {
             Some(place) => place,
             None if self.places < self.config.max_flows => {
@@ -369,7 +400,6 @@ impl Meter {
             None => self.evict(),
         };
         self.index.insert(hash, place);
-        self.renew(place, packet);
         place
     }
 
@@ -397,11 +427,11 @@ impl Meter {
             if !stands_for(&entry, base) {
                 continue;
             }
-            let due = self.due_from(base);
+            let due = self.due_from(entry.place);
             if self.ring.has_reached(due) && entry.still(due) {
-                let over = self.is_over(base, self.now);
+                let over = self.is_over(base, self.last_seen(entry.place), self.now);
                 self.counters.evicted += u64::from(!over);
-                let reason = self.reason(base, self.now, EndReason::Resources);
+                let reason = self.reason(entry.place, self.now, EndReason::Resources);
                 self.remove(entry.place, base.key.hash(&self.seeds), reason);
                 break;
             }
@@ -414,7 +444,7 @@ impl Meter {
     /// Hands the record at `place` on, if it has any packets and nothing keeps it back.
     fn end(&mut self, place: u32, reason: EndReason) {
         let base = self.columns.base.at(place);
-        if base.all_packets() == 0 {
+        if !base.has(0) && !base.has(1) {
             return;
         }
         self.counters.held -= 1;
@@ -423,8 +453,8 @@ impl Meter {
             protocol::UDP => self.config.min_bytes.udp,
             _ => self.config.min_bytes.other,
         };
-        let two_way = base.packets[0] > 0 && base.packets[1] > 0;
-        if base.bytes[0] + base.bytes[1] < least {
+        let two_way = base.has(0) && base.has(1);
+        if base.bytes[0].saturating_add(base.bytes[1]) < least {
             self.counters.too_small += 1;
         } else if two_way && self.config.biflows == Biflows::OneWay {
             self.counters.two_way += 1;
@@ -446,8 +476,8 @@ impl Meter {
     }
 
     /// Hands the record on; the flow goes on with empty counters.
-    fn cut(&mut self, place: u32) {
-        self.end(place, self.reason(self.columns.base.at(place), self.now, EndReason::Active));
+    fn cut(&mut self, place: u32, reason: EndReason) {
+        self.end(place, reason);
         let groups = self.config.groups;
         let columns = &mut self.columns;
         let base = columns.base.at_mut(place);
@@ -516,7 +546,7 @@ impl Meter {
         if over && self.config.parts.tells_connections() && !base.state.is(State::CLOSED) {
             base.state.set(State::CLOSED);
             let id = base.id;
-            let due = self.due_from(self.columns.base.at(place));
+            let due = self.due_from(place);
             self.ring.queue(place, id, due);
         }
     }
@@ -568,10 +598,10 @@ impl Meter {
             if !stands_for(entry, base) {
                 continue;
             }
-            if self.is_over(base, self.now) {
-                self.remove(entry.place, hash, self.reason(base, self.now, EndReason::Idle));
+            if self.is_over(base, self.last_seen(entry.place), self.now) {
+                self.remove(entry.place, hash, self.reason(entry.place, self.now, EndReason::Idle));
             } else {
-                self.ring.queue(entry.place, base.id, self.due_from(base));
+                self.ring.queue(entry.place, base.id, self.due_from(entry.place));
             }
         }
     }
@@ -589,7 +619,7 @@ impl Meter {
                 ages.pop_front();
             }
             if current {
-                self.cut(place);
+                self.cut(place, self.reason(place, self.now, EndReason::Active));
             }
         }
         // Records that ended early leave their entry behind.
@@ -628,7 +658,7 @@ impl Meter {
             if !stands_for(&entry, base) {
                 continue;
             }
-            self.end(entry.place, self.reason(base, self.now, EndReason::Forced));
+            self.end(entry.place, self.reason(entry.place, self.now, EndReason::Forced));
             self.columns.base.at_mut(entry.place).key = Key::default();
             if self.ended.len() >= ENDED {
                 self.hand_on(out);

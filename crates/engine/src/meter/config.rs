@@ -34,6 +34,8 @@ pub struct Config {
     pub random: u64,
     /// Number of the first flow, to tell meters apart.
     pub first_id: u32,
+    /// Takes collected records instead of packets.
+    pub collected: bool,
 }
 
 impl Default for Config {
@@ -54,6 +56,7 @@ impl Default for Config {
             biflows: Biflows::All,
             random: 0,
             first_id: 0,
+            collected: false,
         }
     }
 }

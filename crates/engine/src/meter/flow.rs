@@ -6,7 +6,7 @@
 use flowsonde_wire::Nanos;
 
 use super::gaps::Gaps;
-use super::key::Key;
+use super::key::{End, Key};
 use super::latency::Latency;
 use super::rate::Rate;
 use super::slab::Slab;
@@ -52,23 +52,25 @@ impl Base {
     /// First packet of one direction; of the flow when that direction has none.
     #[inline]
     pub fn first_of(&self, direction: usize) -> Nanos {
-        if direction == self.state.starter() || self.packets[direction & 1] == 0 {
-            self.first
-        } else {
-            self.first_answer
-        }
+        if direction == self.state.starter() || !self.has(direction) { self.first } else { self.first_answer }
     }
 
     /// Last packet of one direction; of the flow when that direction has none.
     #[inline]
     pub fn last_of(&self, direction: usize) -> Nanos {
-        if self.packets[direction & 1] == 0 { self.last_seen() } else { self.last[direction & 1] }
+        if !self.has(direction) { self.last_seen() } else { self.last[direction & 1] }
     }
 
     /// Packets of both directions.
     #[inline]
     pub fn all_packets(&self) -> u64 {
         self.packets[0] + self.packets[1]
+    }
+
+    /// True when something was counted of a direction. Exporters have records that count no packets, of events for one.
+    #[inline]
+    pub fn has(&self, direction: usize) -> bool {
+        self.packets[direction & 1] > 0 || self.state.told(direction)
     }
 }
 
@@ -94,6 +96,10 @@ impl State {
     /// Goes on from a record cut by the active timeout.
     pub const CONTINUED: u16 = 1 << 7;
     const REASON: u16 = 7 << 8;
+    /// A collected record told of the key's first end as sender.
+    const TOLD_FIRST: u16 = 1 << 11;
+    /// Of either.
+    const TOLD: u16 = 3 << 11;
 
     /// True when the bit is set.
     #[inline]
@@ -136,6 +142,24 @@ impl State {
     pub fn fin(&mut self, direction: u8) -> bool {
         self.0 |= Self::FIN_FIRST << (direction & 1);
         self.0 & Self::FINS == Self::FINS
+    }
+
+    /// Notes that a collected record told of a direction.
+    #[inline]
+    pub fn tell(&mut self, direction: usize) {
+        self.0 |= Self::TOLD_FIRST << (direction & 1);
+    }
+
+    /// True when a collected record told of a direction.
+    #[inline]
+    pub fn told(self, direction: usize) -> bool {
+        self.0 & Self::TOLD_FIRST << (direction & 1) != 0
+    }
+
+    /// Forgets what records told: another one begins.
+    #[inline]
+    pub fn forget_told(&mut self) {
+        self.0 &= !Self::TOLD;
     }
 
     /// Why the flow ended.
@@ -210,6 +234,54 @@ impl Default for Extremes {
     fn default() -> Self {
         Extremes { min_len: [u16::MAX; 2], max_len: [0; 2], min_ttl: [u8::MAX; 2], max_ttl: [0; 2], fragments: [0; 2] }
     }
+}
+
+/// What only the exporter of a collected flow can tell, and when it told. Pairs are by direction or end, as everywhere.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub struct Origin {
+    /// The exporter's address, as IPv6.
+    pub exporter: [u8; 16],
+    /// The latest time its records are of, by our clock: timeouts run from it.
+    pub seen: Nanos,
+    /// Interface the packets of a direction came in by.
+    pub input: [u32; 2],
+    /// Interface they went out by.
+    pub output: [u32; 2],
+    /// AS of each end.
+    pub systems: [u32; 2],
+    /// Observation domain, or source id.
+    pub domain: u32,
+    /// Packets that one stands for.
+    pub rate: u32,
+    /// Bits of each end's prefix.
+    pub masks: [u8; 2],
+    /// What became of the packets (RFC 7270, section 4.12).
+    pub status: u8,
+    /// See [`Origin::EGRESS`] and what follows.
+    pub bits: u8,
+}
+
+impl Origin {
+    /// Packets of the first end were metered as they left (element 61); the next bit is the second end's.
+    pub const EGRESS: u8 = 1 << 0;
+    /// Told by sFlow.
+    pub const SFLOW: u8 = 1 << 2;
+    /// The domain is engine type and id.
+    pub const ENGINE: u8 = 1 << 3;
+    /// From this bit on, three: what told the rate, by [`By::ALL`](crate::decode::sampling::By::ALL).
+    pub const RATE_BY: u8 = 4;
+    /// This one: counters are as they came.
+    pub const PLAIN: u8 = 7;
+}
+
+/// Where packets of each direction went next.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hops {
+    /// The router.
+    pub next: [End; 2],
+    /// The BGP next hop.
+    pub bgp: [End; 2],
 }
 
 /// What only IPv6 has, of the flow so far.
@@ -351,6 +423,10 @@ groups! {
     Quality = quality: Quality;
     /// Network and application latency.
     Latency = latency: Latency;
+    /// What only exporters tell; of flows made from packets never kept, as are next hops.
+    Origin = origin: Origin;
+    /// Next hops.
+    Hops = hops: Hops;
 }
 
 impl Ended {
@@ -390,7 +466,7 @@ impl View<'_> {
         let mut half = View { alone: true, ..*self };
         for side in [self.side(), self.other()] {
             half.side = side;
-            if self.base.packets[side] > 0 {
+            if self.base.has(side) {
                 each(&half);
             }
         }
@@ -400,7 +476,7 @@ impl View<'_> {
     #[inline]
     pub fn halves(self) -> impl Iterator<Item = Self> {
         let halves = [View { alone: true, ..self }, View { alone: true, side: self.other(), ..self }];
-        halves.into_iter().filter(|half| half.base.packets[half.side()] > 0)
+        halves.into_iter().filter(|half| half.base.has(half.side()))
     }
 }
 
@@ -439,8 +515,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_base_is_two_cache_lines() {
-        assert_eq!(size_of::<Base>(), 128);
+    fn the_base_is_two_cache_lines_and_the_origin_one() {
+        assert_eq!((size_of::<Base>(), size_of::<Origin>()), (128, 64));
     }
 
     #[test]
@@ -455,5 +531,9 @@ mod tests {
         state.set_client(0);
         assert_eq!((state.client(), state.starter(), state.is(State::CLOSED)), (0, 1, true));
         assert!(!state.is(State::SURE) && !state.is(State::ISN));
+        state.tell(1);
+        assert!(state.told(1) && !state.told(0));
+        state.forget_told();
+        assert_eq!((state.told(1), state.reason()), (false, EndReason::Resources));
     }
 }

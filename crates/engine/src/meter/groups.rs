@@ -76,6 +76,8 @@ impl Columns {
         let latency = groups.has(Group::Latency).then(|| *self.latency.at(place));
         let macs = groups.has(Group::Macs).then(|| *self.macs.at(place));
         let labels = groups.has(Group::Labels).then(|| *self.labels.at(place));
+        let origin = groups.has(Group::Origin).then(|| *self.origin.at(place));
+        let hops = groups.has(Group::Hops).then(|| *self.hops.at(place));
         self.reset(place, groups);
         if let Some(mut quality) = quality {
             quality.reset_counters();
@@ -93,6 +95,12 @@ impl Columns {
         }
         if let Some(labels) = labels {
             *self.labels.at_mut(place) = labels;
+        }
+        if let Some(origin) = origin {
+            *self.origin.at_mut(place) = origin;
+        }
+        if let Some(hops) = hops {
+            *self.hops.at_mut(place) = hops;
         }
     }
 }

@@ -7,6 +7,9 @@
 //! word 5     tunnel id | outer VLAN | ToS
 //! ```
 //!
+//! The key of a collected flow has the number of its exporter and interfaces where that of a metered one has a tunnel id,
+//! and the VLAN of the second end, where it is another than that of the first, in place of the outer one.
+//!
 //! The first end is the smaller of (address, port); who is client is told apart elsewhere.
 
 use flowsonde_wire::link::Link;
@@ -30,6 +33,12 @@ impl End {
     pub fn v6(address: [u8; 16]) -> End {
         let whole = u128::from_be_bytes(address);
         End { high: (whole >> 64) as u64, low: whole as u64 }
+    }
+
+    /// From the two halves of an IPv6 address.
+    #[inline]
+    pub fn of_words(high: u64, low: u64) -> End {
+        End { high, low }
     }
 
     #[inline]
@@ -120,6 +129,13 @@ impl Key {
         self.0[4] as u16
     }
 
+    /// VLAN of an end of a collected flow.
+    #[inline]
+    pub fn vlan_of(&self, end: usize) -> u16 {
+        let other = self.vlan_outer();
+        if end == 0 || other == 0 { self.vlan_inner() } else { other }
+    }
+
     /// The first of several VLAN ids, else 0.
     #[inline]
     pub fn vlan_outer(&self) -> u16 {
@@ -175,6 +191,21 @@ pub struct Ends {
     pub dst_port: u16,
 }
 
+/// What of a collected record's key is neither address nor port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Marks {
+    /// IP protocol.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub version: u8,
+    /// ToS or traffic class.
+    pub tos: u8,
+    /// VLAN of sender and receiver.
+    pub vlans: [u16; 2],
+    /// Number of its exporter and interfaces.
+    pub path: u32,
+}
+
 /// Which parts of a packet tell flows apart (`-p`), and which hosts keep their address (`-c`).
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -190,6 +221,8 @@ pub struct Parts {
     pub ports: bool,
     /// ToS or traffic class. Off by default: the two directions often differ in it.
     pub tos: bool,
+    /// Exporter and interfaces of a collected flow.
+    pub exporter: bool,
     /// When not empty, hosts outside of these networks become the zero address.
     pub only_local: Vec<Network>,
 }
@@ -203,6 +236,7 @@ impl Default for Parts {
             addresses: true,
             ports: true,
             tos: false,
+            exporter: true,
             only_local: Vec::new(),
         }
     }
@@ -229,6 +263,12 @@ impl KeyParts {
     pub fn tells_connections(&self) -> bool {
         self.tells_connections
     }
+
+    /// True when the exporter of a collected flow tells it from others.
+    #[inline]
+    pub fn tells_exporters(&self) -> bool {
+        self.keep[5] >> 32 != 0
+    }
 }
 
 impl From<Parts> for KeyParts {
@@ -239,7 +279,8 @@ impl From<Parts> for KeyParts {
             | bits(parts.protocol, 0xff << 24)
             | 0xff << 16
             | bits(parts.vlan_inner, 0xffff);
-        let keep5 = bits(parts.vlan_outer, 0xffff << 16) | bits(parts.tos, 0xff << 8);
+        let keep5 =
+            bits(parts.exporter, 0xffff_ffff << 32) | bits(parts.vlan_outer, 0xffff << 16) | bits(parts.tos, 0xff << 8);
         KeyParts {
             keep: [address, address, address, address, keep4, keep5],
             is_whole: parts.only_local.is_empty(),
@@ -284,6 +325,20 @@ impl KeyParts {
             word5 & keep5,
         ]);
         (key, u8::from(swap))
+    }
+
+    /// The key of a collected record, and its direction. `vlans` are those of sender and receiver, `path` is the number of
+    /// its exporter and interfaces.
+    #[inline]
+    pub fn key_of_record(&self, ends: Ends, about: &Marks) -> (Key, u8) {
+        let (mut key, direction) = self.key(ends, about.protocol, about.version, about.tos, &Link::default());
+        let [src, dst] = about.vlans;
+        let (first, second) = if direction == 0 { (src, dst) } else { (dst, src) };
+        let second = if second == first { 0 } else { second };
+        let [.., keep4, keep5] = self.keep;
+        key.0[4] |= u64::from(first) & keep4;
+        key.0[5] |= (u64::from(about.path) << 32 | u64::from(second) << 16) & keep5;
+        (key, direction)
     }
 
     /// Hosts that are not ours lose their address (`-c`).

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod client;
+pub mod collected;
 pub mod config;
 pub mod expiry;
 pub mod flow;
@@ -15,5 +16,6 @@ pub mod slab;
 pub mod tcp;
 
 pub use cache::Meter;
+pub use collected::Collected;
 pub use config::Config;
 pub use flow::{Ended, Group, Groups, View};

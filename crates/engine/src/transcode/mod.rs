@@ -40,6 +40,7 @@ pub use json::Json;
 pub use output::{Batches, JsonBatches, Lines, Lost, TlvBatches, Transcode};
 pub use pass::Pass;
 pub use per_layout::{PerLayout, Programs};
+pub(crate) use plan::take;
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
 
@@ -583,7 +584,7 @@ impl Take {
             Take::RateSource => out.text(key, c.sampling.by.name().as_bytes()),
             Take::Interval => out.number(key, c.interval().into()),
             Take::Probe => out.ipv4(key, c.home.address),
-            Take::Source => out.number(key, source(c).into()),
+            Take::Source => out.number(key, source_id(c.home.address, c.about.exporter).into()),
             Take::Origin => out.number(key, origin(c.about)),
             Take::Nothing(nothing) => match nothing {
                 Nothing::Number => out.number(key, 0),
@@ -635,7 +636,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 
 /// An NTP timestamp: seconds since 1900, from 2036 on since then (RFC 5905, section 6; RFC 7011, section 6.1.10, leaves it
 /// to the receiver), and a fraction of 32 bits.
-fn ntp(timestamp: u64) -> Nanos {
+pub(crate) fn ntp(timestamp: u64) -> Nanos {
     const TO_1970: u64 = 2_208_988_800;
     let (seconds, fraction) = (timestamp >> 32, timestamp & 0xffff_ffff);
     let seconds = if seconds >= TO_1970 { seconds - TO_1970 } else { seconds + (1 << 32) - TO_1970 };
@@ -661,10 +662,10 @@ fn exporter6(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// FNV-1a over both addresses.
-fn source(c: &Context<'_>) -> u32 {
-    let (four, six) = (exporter4(c.about.exporter), exporter6(c.about.exporter));
-    let bytes = c.home.address.iter().chain(&four).chain(&six);
+/// A number of probe and exporter together: FNV-1a over both addresses.
+pub(crate) fn source_id(home: [u8; 4], exporter: IpAddr) -> u32 {
+    let (four, six) = (exporter4(exporter), exporter6(exporter));
+    let bytes = home.iter().chain(&four).chain(&six);
     bytes.fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 

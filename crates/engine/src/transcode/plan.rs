@@ -211,6 +211,11 @@ fn read(field: &Field) -> Take {
     }
 }
 
+/// Where records of `layout` tell an element, or what tells the same.
+pub(crate) fn take(layout: &Layout, element: &'static Element) -> Take {
+    wanted(layout, element).take
+}
+
 /// An element that was asked for: from its own field, else from one that says the same, else nothing.
 pub(super) fn wanted(layout: &Layout, element: &'static Element) -> Column {
     let kind = element.kind;

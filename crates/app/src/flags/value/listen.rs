@@ -1,4 +1,4 @@
-//! Where exporters send to: `[udp|tcp|tls|sctp://][ip:]port`, or `any` of a capture.
+//! Where exporters send to: `[udp|tcp|tls|sctp://][ip:]port[c]`, or `any` of a capture.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +38,14 @@ pub enum Speaks {
 }
 
 impl Listen {
+    /// Takes off the `c` behind a port, which asks for the cache.
+    pub fn cached(text: &str) -> (&str, bool) {
+        match text.strip_suffix('c') {
+            Some(place) if place.ends_with(|last: char| last.is_ascii_digit()) => (place, true),
+            _ => (text, false),
+        }
+    }
+
     /// A UDP port on every address.
     pub fn udp(port: u16) -> Listen {
         Listen::Port { transport: Speaks::Udp, address: None, port }
@@ -71,9 +79,6 @@ impl Listen {
                 (Some(parsed), port)
             }
         };
-        if port.ends_with('c') {
-            return Err("collected flows are not merged by this version; leave out the c behind the port".into());
-        }
         let port = number(port, "a port", 1..=u16::MAX)
             .map_err(|_| Stop::Usage(format!("'{port}' is no port of 1 to 65535; {REMEDY}")))?;
         Ok(Listen::Port { transport, address, port })
@@ -114,10 +119,22 @@ mod tests {
             assert_eq!(Listen::parse(text).unwrap().to_string(), shown);
         }
         for (text, part) in
-            [("dtls://1", "tls://port"), ("2055c", "leave out the c"), ("0", "no port"), ("a:1", "no IP address")]
+            [("dtls://1", "tls://port"), ("2055c", "no port"), ("0", "no port"), ("a:1", "no IP address")]
         {
             let error = Listen::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_c_behind_the_port_is_taken_off() {
+        for (text, place, cached) in [
+            ("2055c", "2055", true),
+            ("2055", "2055", false),
+            ("tcp://[::1]:1c", "tcp://[::1]:1", true),
+            ("c", "c", false),
+        ] {
+            assert_eq!(Listen::cached(text), (place, cached));
         }
     }
 }

@@ -22,7 +22,7 @@ use flowsonde_engine::decode::sessions::Key;
 use flowsonde_engine::transcode::Lost;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
-use super::desk::Desk;
+use super::desk::{Desk, Lines};
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
 
@@ -115,7 +115,7 @@ impl Account {
     }
 
     /// Takes the present state. Costs as much as there are exporters that sent something since the last time.
-    pub fn update(&mut self, source: &mut dyn Exports, desk: &mut Desk) {
+    pub fn update<W>(&mut self, source: &mut dyn Exports, desk: &mut Desk<W>) {
         self.source = source.counters();
         self.rejected.clear();
         self.rejected.extend(desk.rejected());
@@ -129,9 +129,13 @@ impl Account {
         self.gone = *desk.collector.gone();
         self.crowded_out = desk.collector.crowded_out();
         self.left_out = desk.left_out();
+    }
+
+    /// The same, and what every line did.
+    pub fn update_lines(&mut self, source: &mut dyn Exports, desk: &mut Desk<Lines>) {
+        self.update(source, desk);
         self.lines.clear();
-        let lines = desk.lines();
-        self.lines.extend(lines.map(|line| Line {
+        self.lines.extend(desk.way.iter().map(|line| Line {
             records: line.records,
             lost: line.lost(),
             queue_full: line.queue_full,
@@ -198,6 +202,14 @@ pub fn sums(accounts: &[Account]) -> Sums {
 /// The ledger of these accounts and outputs.
 pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     let mut ledger = Ledger::new(SystemTime::now(), last);
+    let every: Vec<&Account> = accounts.iter().collect();
+    received(&mut ledger, &every);
+    sent(&mut ledger, accounts, outputs);
+    ledger
+}
+
+/// The stages up to the records that are wanted.
+pub fn received(ledger: &mut Ledger, accounts: &[&Account]) {
     for account in accounts {
         let mut stage = Stage::new("receive", &account.name, Unit::Datagrams);
         for (reason, count) in account.source.lost() {
@@ -219,12 +231,12 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         ledger.stages.push(noting(stage, &[("crowded_out", account.crowded_out)]));
         let flows = exporters.values().map(|exporter| exporter.counters.flows).sum::<u64>() + account.gone.flows;
         for (name, exporter) in exporters {
-            of_exporter(&mut ledger, &account.name, &name.to_string(), &exporter);
+            of_exporter(ledger, &account.name, &name.to_string(), &exporter);
         }
         // Those that are forgotten together as one.
         if account.gone != session::Counters::default() {
             let gone = Exporter { counters: account.gone, ..Exporter::default() };
-            of_exporter(&mut ledger, &account.name, "forgotten", &gone);
+            of_exporter(ledger, &account.name, "forgotten", &gone);
         }
         if let Some(left_out) = account.left_out {
             let stage = left_out
@@ -234,6 +246,10 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
             ledger.stages.push(Stage { received: flows, delivered, ..stage });
         }
     }
+}
+
+/// The stages of what is not cached.
+fn sent(ledger: &mut Ledger, accounts: &[Account], outputs: &Outputs) {
     for (at, (name, sink)) in outputs.counters().enumerate() {
         let lines = || accounts.iter().filter_map(|account| account.lines.get(at));
         let sum = |of: fn(&Line) -> u64| lines().map(of).sum::<u64>();
@@ -261,7 +277,6 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
         stage.held = sink.queued;
         ledger.stages.push(stage);
     }
-    ledger
 }
 
 /// The three stages of an exporter.

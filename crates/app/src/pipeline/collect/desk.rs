@@ -1,4 +1,4 @@
-//! From messages of exporters to finished messages of every output.
+//! From messages of exporters to what takes their records.
 
 use flowsonde_engine::decode::collector::{Collector, Config};
 use flowsonde_engine::decode::filter::{Filter, Sieve};
@@ -25,11 +25,17 @@ use crate::stop::Stop;
 /// Where messages go that cannot be read, one file for all desks.
 pub type Bad = Option<Arc<Mutex<BadPackets<std::io::BufWriter<std::fs::File>>>>>;
 
+/// What records go to from a desk.
+pub trait Way {
+    /// Takes the records of a set. Tells how many there were.
+    fn flows(&mut self, set: &Set<'_>, now: Nanos) -> Taken;
+}
+
 /// See the module.
-pub struct Desk {
+pub struct Desk<W> {
     pub collector: Collector,
-    lines: Vec<Line>,
-    dealing: Dealing,
+    /// Where records go.
+    pub way: W,
     now: Nanos,
     /// Exporters that are listened to; `None` is all.
     allowed: Option<Lookup>,
@@ -41,6 +47,12 @@ pub struct Desk {
     black_list: bool,
     bad: Bad,
     learnt: Option<(Slot, Instant)>,
+}
+
+/// Not cached: every output takes every record, collectors as they are dealt, and makes messages of it.
+pub struct Lines {
+    all: Vec<Line>,
+    dealing: Dealing,
 }
 
 /// Which collectors get a set of records: all of them (`-a`), or one in turn.
@@ -64,9 +76,112 @@ pub struct Line {
     pub queue_full: u64,
 }
 
-impl Desk {
-    /// The desk of this number, one of so many, with a line for every output.
-    pub fn new(options: &Options, number: usize, desks: usize, writes: &[Writes], bad: Bad) -> Result<Desk, Stop> {
+impl Line {
+    /// What its format had no place for.
+    pub fn lost(&self) -> Lost {
+        self.transcoder.lost()
+    }
+
+    /// Tells of fields that are left out, when there are new ones.
+    fn tell(&mut self) {
+        let fields = self.lost().fields;
+        if fields > self.told {
+            self.told = fields;
+            log::warn(
+                "fields",
+                &format!(
+                    "--flow-version=9: NetFlow v9 has no place for elements of variable length, and of most enterprises; \
+                     left out there, {fields} so far; give -V 10"
+                ),
+            );
+        }
+    }
+}
+
+impl Lines {
+    /// Of the desk of this number, a line for every output.
+    pub fn new(options: &Options, number: usize, writes: &[Writes]) -> Result<Lines, Stop> {
+        let lines = transcoders(options, number, writes)?.into_iter().zip(writes).map(|(transcoder, writes)| Line {
+            transcoder,
+            messages: Messages::default(),
+            collector: writes.is_collector(),
+            told: 0,
+            records: 0,
+            queue_full: 0,
+        });
+        let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
+        let dealing = Dealing { all: options.export.all_collectors, collectors, turn: 0 };
+        Ok(Lines { all: lines.collect(), dealing })
+    }
+
+    /// What every line did.
+    pub fn iter(&self) -> impl Iterator<Item = &Line> {
+        self.all.iter()
+    }
+
+    /// Counts records that did not fit into the queue.
+    pub fn lose(&mut self, lost: &[(usize, u64)]) {
+        for (at, records) in lost {
+            if let Some(line) = self.all.get_mut(*at) {
+                line.queue_full += records;
+            }
+        }
+    }
+
+    /// Hands on every finished message.
+    pub fn deliver(&mut self, to: &mut dyn FnMut(usize, &Messages)) {
+        for (at, line) in self.all.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
+            to(at, &line.messages);
+            line.messages.clear();
+        }
+    }
+
+    /// Gives away every line's finished messages, for an empty buffer each.
+    pub fn give_away(&mut self, to: &mut dyn FnMut(usize, &mut Messages)) {
+        for (at, line) in self.all.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
+            to(at, &mut line.messages);
+        }
+    }
+
+    /// What waited too long goes on.
+    pub fn tick(&mut self, now: Nanos) {
+        for line in &mut self.all {
+            line.transcoder.tick(now, &mut line.messages);
+            line.tell();
+        }
+    }
+
+    /// Finishes everything.
+    pub fn flush(&mut self) {
+        for line in &mut self.all {
+            line.transcoder.flush(&mut line.messages);
+            line.tell();
+        }
+    }
+}
+
+impl Way for Lines {
+    fn flows(&mut self, set: &Set<'_>, now: Nanos) -> Taken {
+        let mut taken = Taken::default();
+        let mut collector = 0;
+        for line in &mut self.all {
+            if line.collector {
+                collector += 1;
+                if !self.dealing.all && collector - 1 != self.dealing.turn {
+                    continue;
+                }
+            }
+            taken = line.transcoder.flows(set, now, &mut line.messages);
+            line.records += u64::from(taken.records);
+        }
+        self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
+        taken
+    }
+}
+
+impl<W> Desk<W> {
+    /// One of so many desks.
+    pub fn new(options: &Options, desks: usize, bad: Bad, way: W) -> Desk<W> {
         let collect = &options.collect;
         let config = Config {
             memory: (usize::from(collect.memory) << 20) / desks.max(1),
@@ -79,26 +194,16 @@ impl Desk {
             reforge: collect.reforge.clone(),
             ..Config::default()
         };
-        let lines = transcoders(options, number, writes)?.into_iter().zip(writes).map(|(transcoder, writes)| Line {
-            transcoder,
-            messages: Messages::default(),
-            collector: writes.is_collector(),
-            told: 0,
-            records: 0,
-            queue_full: 0,
-        });
         let black_list = !collect.black_list.is_empty();
         let mut conditions = collect.filter.conditions.clone();
         if black_list {
             conditions.insert(0, filter::without(&collect.black_list.0));
         }
         let one = |(exporter, condition)| (exporter, Sieve::new(Filter { conditions: vec![condition] }));
-        let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
-        Ok(Desk {
+        Desk {
             interfaces: collect.reforge.conditions().map(one).collect(),
             collector: Collector::new(config),
-            lines: lines.collect(),
-            dealing: Dealing { all: options.export.all_collectors, collectors, turn: 0 },
+            way,
             now: Nanos(0),
             allowed: (!collect.allowed.is_empty()).then(|| Lookup::new(&collect.allowed.0)),
             not_allowed: 0,
@@ -106,7 +211,7 @@ impl Desk {
             black_list,
             bad,
             learnt: None,
-        })
+        }
     }
 
     /// Begins with what an earlier run learnt of exporters, and tells from then on what this one does.
@@ -150,63 +255,26 @@ impl Desk {
         self.collector.rejected().chain([("not_allowed", self.not_allowed)])
     }
 
-    /// What every line did.
-    pub fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter()
-    }
-
-    /// Counts records that did not fit into the queue.
-    pub fn lose(&mut self, lost: &[(usize, u64)]) {
-        for (at, records) in lost {
-            if let Some(line) = self.lines.get_mut(*at) {
-                line.queue_full += records;
-            }
-        }
-    }
-
-    /// Hands on every finished message.
-    pub fn deliver(&mut self, to: &mut dyn FnMut(usize, &Messages)) {
-        for (at, line) in self.lines.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
-            to(at, &line.messages);
-            line.messages.clear();
-        }
-    }
-
-    /// Gives away every line's finished messages, for an empty buffer each.
-    pub fn give_away(&mut self, to: &mut dyn FnMut(usize, &mut Messages)) {
-        for (at, line) in self.lines.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
-            to(at, &mut line.messages);
-        }
-    }
-
-    /// What waited too long goes on, or is given up.
+    /// What waited too long for its template is given up.
     pub fn tick(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         self.collector.tick(now);
         if self.learnt.as_ref().is_some_and(|(_, told)| told.elapsed() >= template_cache::EVERY / 2) {
             self.tell_learnt();
         }
-        for line in &mut self.lines {
-            line.transcoder.tick(now, &mut line.messages);
-            line.tell();
-        }
     }
 
-    /// Finishes everything.
+    /// Gives up what waits.
     pub fn close(&mut self) {
         self.collector.flush();
         self.tell_learnt();
-        for line in &mut self.lines {
-            line.transcoder.flush(&mut line.messages);
-            line.tell();
-        }
         if let Some(bad) = &self.bad {
             bad.lock().unwrap_or_else(PoisonError::into_inner).flush();
         }
     }
 }
 
-impl Take for Desk {
+impl<W: Way> Take for Desk<W> {
     fn datagrams(&mut self, batch: &[Datagram<'_>]) {
         for message in batch {
             self.now = self.now.max(message.time);
@@ -218,8 +286,7 @@ impl Take for Desk {
                 true => None,
                 false => self.interfaces.get_mut(&message.from.ip()),
             };
-            let lines = Lines { lines: &mut self.lines, dealing: &mut self.dealing, now: self.now };
-            let mut out = Out { lines, interfaces, sieve: self.sieve.as_mut() };
+            let mut out = Out { way: &mut self.way, interfaces, sieve: self.sieve.as_mut(), now: self.now };
             // Why is counted by the collector.
             if self.collector.message(message, &mut out).is_err()
                 && let Some(bad) = &self.bad
@@ -234,71 +301,24 @@ impl Take for Desk {
     }
 }
 
-impl Line {
-    /// What its format had no place for.
-    pub fn lost(&self) -> Lost {
-        self.transcoder.lost()
-    }
-
-    /// Tells of fields that are left out, when there are new ones.
-    fn tell(&mut self) {
-        let fields = self.lost().fields;
-        if fields > self.told {
-            self.told = fields;
-            log::warn(
-                "fields",
-                &format!(
-                    "--flow-version=9: NetFlow v9 has no place for elements of variable length, and of most enterprises; \
-                     left out there, {fields} so far; give -V 10"
-                ),
-            );
-        }
-    }
-}
-
-/// Every record that is wanted, to every line.
-struct Out<'a> {
-    lines: Lines<'a>,
+/// Records that are wanted go on.
+struct Out<'a, W> {
+    way: &'a mut W,
     interfaces: Option<&'a mut Sieve>,
     sieve: Option<&'a mut Sieve>,
+    now: Nanos,
 }
 
-impl Receive for Out<'_> {
+impl<W: Way> Receive for Out<'_, W> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
-        let (lines, sieve) = (&mut self.lines, &mut self.sieve);
+        let (way, sieve, now) = (&mut *self.way, &mut self.sieve, self.now);
         let mut sifted = |set: &Set<'_>| match sieve {
-            None => lines.give(set),
-            Some(sieve) => sieve.sift(set, &mut |set| _ = lines.give(set)),
+            None => way.flows(set, now),
+            Some(sieve) => sieve.sift(set, &mut |set| _ = way.flows(set, now)),
         };
         match &mut self.interfaces {
             None => sifted(set),
             Some(interfaces) => interfaces.sift(set, &mut |set| _ = sifted(set)),
         }
-    }
-}
-
-/// Every line takes every record; collectors as they are dealt.
-struct Lines<'a> {
-    lines: &'a mut [Line],
-    dealing: &'a mut Dealing,
-    now: Nanos,
-}
-
-impl Lines<'_> {
-    fn give(&mut self, set: &Set<'_>) -> Taken {
-        let mut taken = Taken::default();
-        let mut collector = 0;
-        for line in &mut *self.lines {
-            if line.collector {
-                collector += 1;
-                if !self.dealing.all && collector - 1 != self.dealing.turn {
-                    continue;
-                }
-            }
-            taken = line.transcoder.flows(set, self.now, &mut line.messages);
-            line.records += u64::from(taken.records);
-        }
-        self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
-        taken
     }
 }

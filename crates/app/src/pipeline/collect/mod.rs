@@ -10,6 +10,7 @@
 
 mod bad_packets;
 mod books;
+mod cached;
 mod desk;
 mod ntopng;
 mod outputs;
@@ -36,7 +37,7 @@ use crate::log;
 use crate::progress::{Done, Progress};
 use crate::stop::Stop;
 use books::Account;
-use desk::Desk;
+use desk::{Desk, Lines};
 use outputs::Outputs;
 use template_cache::TemplateCache;
 
@@ -56,7 +57,7 @@ pub fn check(options: &Options) -> Result<(), Stop> {
     if !options.capture.inputs.is_empty() {
         inputs(options)?;
     }
-    transcoders::check(options)
+    if options.collect.cache { cached::check(options) } else { transcoders::check(options) }
 }
 
 /// The time of day.
@@ -66,10 +67,16 @@ fn now() -> Nanos {
 
 /// Collects until the captures end, or until told to stop.
 pub fn run(options: &Options, signal: &Signal) -> Result<(), Stop> {
-    if options.capture.inputs.is_empty() { live(options, signal) } else { captures(options, signal) }
+    match (options.capture.inputs.is_empty(), options.collect.cache) {
+        (true, false) => live(options, signal),
+        (false, false) => captures(options, signal),
+        (true, true) => cached::live(options, signal),
+        (false, true) => cached::captures(options, signal),
+    }
 }
 
-fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
+/// The captures that messages are taken from.
+fn open_captures(options: &Options) -> Result<Captures, Stop> {
     let inputs = inputs(options)?;
     if let Some(Input::Interface(name)) = inputs.iter().find(|input| matches!(input, Input::Interface(_))) {
         return Err(Stop::Usage(format!(
@@ -77,10 +84,13 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         )));
     }
     let ports = ports(options);
-    let mut source = Captures::open(inputs, ports, options.capture.filter.as_deref(), now())
-        .map_err(|error| Stop::Failed(error.0))?;
+    Captures::open(inputs, ports, options.capture.filter.as_deref(), now()).map_err(|error| Stop::Failed(error.0))
+}
+
+fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
+    let mut source = open_captures(options)?;
     let mut outputs = Outputs::open(options, true, signal)?;
-    let mut desk = Desk::new(options, 0, 1, outputs.writes(), bad_packets(options)?)?;
+    let mut desk = Desk::new(options, 1, bad_packets(options)?, Lines::new(options, 0, outputs.writes())?);
     let mut cache = TemplateCache::open(options)?;
     desk.remember(cache.as_mut());
     let mut account = Account::new("captures");
@@ -90,7 +100,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let read = loop {
         let poll = source.poll(&mut desk);
         outputs.clock(desk.now());
-        desk.deliver(&mut |at, messages| outputs.send(at, messages));
+        desk.way.deliver(&mut |at, messages| outputs.send(at, messages));
         match poll {
             Ok(Poll::End) => break Ok(()),
             Ok(_) => {}
@@ -102,6 +112,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         if pulse.elapsed() >= PULSE {
             pulse = Instant::now();
             desk.tick(desk.now());
+            desk.way.tick(desk.now());
             outputs.tick();
             tell(&mut source);
             let (bytes, total) = source.progress().map_or((0, None), |(done, total)| (done, Some(total)));
@@ -110,17 +121,18 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         }
         if written.elapsed() >= options.process.ledger_interval.duration() {
             written = Instant::now();
-            account.update(&mut source, &mut desk);
+            account.update_lines(&mut source, &mut desk);
             super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, false), false)?;
         }
     };
     desk.close();
-    desk.deliver(&mut |at, messages| outputs.send(at, messages));
+    desk.way.flush();
+    desk.way.deliver(&mut |at, messages| outputs.send(at, messages));
     cache.iter_mut().for_each(|cache| cache.write(true));
     outputs.close();
     tell(&mut source);
     drop(progress);
-    account.update(&mut source, &mut desk);
+    account.update_lines(&mut source, &mut desk);
     super::show(options, &books::ledger(std::slice::from_ref(&account), &outputs, true), true)?;
     super::both(read, outputs.outcome())
 }
@@ -138,7 +150,8 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     for (number, (name, source)) in sources.into_iter().enumerate() {
         let account = Arc::new(Mutex::new(Account::new(&name)));
         accounts.push(Arc::clone(&account));
-        let mut desk = Desk::new(options, number, desks, outputs.writes(), bad.clone())?;
+        let lines = Lines::new(options, number, outputs.writes())?;
+        let mut desk = Desk::new(options, desks, bad.clone(), lines);
         desk.remember(cache.as_mut());
         let (back, returned) = sync_channel(SPARE);
         let sender = sender.clone();
@@ -301,7 +314,7 @@ impl Parcel {
 /// One source with its desk, on a thread of its own.
 struct Worker {
     source: Box<dyn Exports>,
-    desk: Desk,
+    desk: Desk<Lines>,
     account: Arc<Mutex<Account>>,
     sender: SyncSender<Parcel>,
     back: SyncSender<Messages>,
@@ -318,6 +331,7 @@ impl Worker {
             if idle || pulse.elapsed() >= PULSE {
                 pulse = Instant::now();
                 self.desk.tick(now());
+                self.desk.way.tick(now());
                 tell(&mut *self.source);
             }
             // Told before it is handed on, so that nothing is delivered that was not received.
@@ -333,6 +347,7 @@ impl Worker {
             }
         };
         self.desk.close();
+        self.desk.way.flush();
         self.publish();
         self.hand_on();
         result
@@ -340,21 +355,21 @@ impl Worker {
 
     fn publish(&mut self) {
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.update(&mut *self.source, &mut self.desk);
+        account.update_lines(&mut *self.source, &mut self.desk);
     }
 
     /// Hands finished messages to the outputs; a full queue loses them, counted.
     fn hand_on(&mut self) {
         let (sender, back, returned) = (&self.sender, &self.back, &self.returned);
         let mut lost = Vec::new();
-        self.desk.give_away(&mut |at, messages| {
+        self.desk.way.give_away(&mut |at, messages| {
             let messages = mem::replace(messages, returned.try_recv().unwrap_or_default());
             if let Err(TrySendError::Full(parcel)) = sender.try_send(Parcel { at, messages, back: back.clone() }) {
                 lost.push((at, parcel.messages.records()));
             }
         });
         if !lost.is_empty() {
-            self.desk.lose(&lost);
+            self.desk.way.lose(&lost);
             self.publish();
         }
     }

@@ -126,8 +126,7 @@ impl Options {
         if self.collect.cache {
             return self.check_cached();
         }
-        if !self.output.any() && self.zmq.endpoints.is_empty() && self.export.collectors.is_empty() && !self.export.none
-        {
+        if !self.output.any() && self.zmq.endpoints.is_empty() && self.export.collectors.is_empty() {
             return Err("--collector-port: nowhere to put the flows; give -n, -P, --json or --zmq".into());
         }
         self.check_export()?;

@@ -327,9 +327,14 @@ impl<P: Protocol> Stream<P> {
 
     /// The receiver is a new session.
     pub fn restart(&mut self) {
+        self.again();
+        self.sequence = 0;
+    }
+
+    /// Templates are told again before the next records.
+    pub fn again(&mut self) {
         self.due = true;
         self.known = false;
-        self.sequence = 0;
     }
 
     /// Records in messages that are not sent.

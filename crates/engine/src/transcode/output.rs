@@ -21,6 +21,9 @@ pub trait Transcode: Send {
     /// Records in messages that are not finished.
     fn pending(&self) -> u64;
 
+    /// Messages were lost on the way: what is told once only, templates, is told again.
+    fn again(&mut self) {}
+
     /// What the format cannot tell.
     fn lost(&self) -> Lost {
         Lost::default()

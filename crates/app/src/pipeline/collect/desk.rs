@@ -119,11 +119,12 @@ impl Lines {
         self.all.iter()
     }
 
-    /// Counts records that did not fit into the queue.
+    /// Counts records that did not fit into the queue. Templates may have been among them.
     pub fn lose(&mut self, lost: &[(usize, u64)]) {
         for (at, records) in lost {
             if let Some(line) = self.all.get_mut(*at) {
                 line.queue_full += records;
+                line.transcoder.again();
             }
         }
     }

@@ -165,6 +165,10 @@ impl<P: Passes> Transcode for Export<P> {
         self.stream.pending()
     }
 
+    fn again(&mut self) {
+        self.stream.again();
+    }
+
     fn lost(&self) -> Lost {
         self.lost
     }

@@ -169,3 +169,25 @@ fn clocks_far_from_ours_are_followed() {
         assert_eq!(told, [999_999_995_000, MILLIS - 5_000, MILLIS - 5_000, 999_999_995_000]);
     }
 }
+
+#[test]
+fn what_was_lost_is_told_again() {
+    let wanted = Options { stream: true, resend_messages: 1, ..options("%IPV4_SRC_ADDR %IN_BYTES") };
+    let transcoders: [Box<dyn Transcode>; 2] = [
+        Box::new(Export::<Ipfix>::new(&wanted, HOME).expect("sound")),
+        Box::new(crate::transcode::Pass::<Ipfix>::new(&wanted, false)),
+    ];
+    for mut transcoder in transcoders {
+        let mut told = || {
+            let out = through(&mut *transcoder, &[sampled()]);
+            read(&out).iter().map(|message| message.templates).sum::<usize>()
+        };
+        let first = told();
+        assert!(first > 0);
+        transcoder.again();
+        let mut again = through(&mut *transcoder, &[sampled()]);
+        again.extend(through(&mut *transcoder, &[sampled()]));
+        // Once, and not for the message behind it.
+        assert_eq!(read(&again).iter().map(|message| message.templates).sum::<usize>(), first);
+    }
+}

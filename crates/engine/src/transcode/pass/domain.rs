@@ -26,6 +26,8 @@ pub(super) struct Resend {
     pub messages: u32,
     /// After so many nanoseconds; 0 is never.
     pub nanos: u64,
+    /// How often all of it was to be told again.
+    pub round: u32,
 }
 
 /// See the module.
@@ -49,6 +51,7 @@ pub(super) struct Domain {
 struct When {
     at: Nanos,
     message: u32,
+    round: u32,
 }
 
 /// What goes before a set of records.
@@ -93,7 +96,7 @@ impl Domain {
         resend: &Resend,
         said: &mut Said,
     ) -> u16 {
-        let now = When { at: source.now, message: self.messages };
+        let now = When { at: source.now, message: self.messages, round: resend.round };
         let fresh = |when: &When| resend.holds(when, &now);
         if !self.options.as_ref().is_some_and(|(rate, when)| *rate == source.rate && fresh(when)) {
             self.options::<P>(source, said);
@@ -192,7 +195,7 @@ impl Resend {
     fn holds(&self, when: &When, now: &When) -> bool {
         let few = self.messages == 0 || now.message.wrapping_sub(when.message) < self.messages;
         // A clock that was set back makes it due.
-        few && (self.nanos == 0 || now.at >= when.at && now.at.since(when.at) < self.nanos)
+        few && when.round == now.round && (self.nanos == 0 || now.at >= when.at && now.at.since(when.at) < self.nanos)
     }
 }
 

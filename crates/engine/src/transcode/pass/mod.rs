@@ -85,6 +85,7 @@ impl<P: Passes> Pass<P> {
                 resend: Resend {
                     messages: if again { options.resend_messages } else { 0 },
                     nanos: if again { u64::from(options.resend_seconds) * 1_000_000_000 } else { 0 },
+                    round: 0,
                 },
             },
             domains: Domains::new(options.domain, options.first_template_id),
@@ -249,6 +250,10 @@ impl<P: Passes> Transcode for Pass<P> {
 
     fn pending(&self) -> u64 {
         self.message.records().into()
+    }
+
+    fn again(&mut self) {
+        self.limits.resend.round = self.limits.resend.round.wrapping_add(1);
     }
 
     fn lost(&self) -> Lost {

@@ -1,9 +1,10 @@
 //! JSON: one object a record, on a line of its own, or in arrays for ZeroMQ.
 
+use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use super::text::When;
-use super::{Column, Emit};
+use super::{Emit, Name};
 use crate::encode::print;
 
 /// What stands before a value: `{"NAME":`, or with a comma instead of the brace.
@@ -62,16 +63,16 @@ pub struct Json<'a> {
 }
 
 impl Json<'_> {
-    /// The key of a column: its name, or with `numeric` its number.
-    pub fn key(column: &Column, first: bool, numeric: bool) -> Key {
+    /// The key of a value: its name, or with `numeric` its number.
+    pub fn key(name: &Name, kind: Kind, first: bool, numeric: bool) -> Key {
         let mut before = vec![if first { b'{' } else { b',' }, b'"'];
-        let name = match numeric {
-            true => column.name.numeric().map_or_else(|name| name, |id| id.to_string()),
-            false => column.name.text(),
+        let told = match numeric {
+            true => name.numeric().map_or_else(|text| text, |id| id.to_string()),
+            false => name.text(),
         };
-        print::escape(&name, &mut before);
+        print::escape(&told, &mut before);
         before.extend_from_slice(b"\":");
-        Key::new(&before, When::of(column.kind))
+        Key::new(&before, When::of(kind))
     }
 
     #[inline]

@@ -15,14 +15,16 @@ use flowsonde_wire::Nanos;
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
+mod batch;
 mod json;
 mod output;
 mod plan;
 mod text;
 mod tlv;
 
+pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use json::Json;
-pub use output::{Batching, JsonBatches, Lines, TlvBatches, Transcode};
+pub use output::{Batches, JsonBatches, Lines, TlvBatches, Transcode};
 pub use plan::{Column, Name, Plan};
 pub use tlv::Tlv;
 

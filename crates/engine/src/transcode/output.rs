@@ -2,7 +2,8 @@
 
 use flowsonde_wire::Nanos;
 
-use super::{Emit, Home, Json, Plan, Program, Programs, Tlv, json, tlv};
+use super::batch::{AsJson, AsTlv, Batch, Batching, Form};
+use super::{Emit, Home, Json, Plan, Program, Programs, json};
 use crate::decode::layout::Spans;
 use crate::decode::records::{Set, Taken};
 use crate::encode::Messages;
@@ -42,7 +43,7 @@ impl Transcode for Lines {
     fn flows(&mut self, set: &Set<'_>, _: Nanos, out: &mut Messages) -> Taken {
         let plan = &self.plan;
         let program = self.programs.of(set.layout, |layout| {
-            Program::new(&plan.columns(layout), |column, first| Json::key(column, first, false))
+            Program::new(&plan.columns(layout), |column, first| Json::key(&column.name, column.kind, first, false))
         });
         program.run(set, &self.home, &mut self.spans, &mut Line(out))
     }
@@ -60,18 +61,11 @@ impl Transcode for Lines {
 struct Line<'a>(&'a mut Messages);
 
 macro_rules! forward {
-    ($inner:ident: $($method:ident($value:ty)),+) => {
+    ($($method:ident($value:ty)),+) => {
         $(#[inline]
         fn $method(&mut self, key: &Self::Key, value: $value) {
-            self.$inner().$method(key, value);
+            self.json().$method(key, value);
         })+
-    };
-}
-
-macro_rules! forward_all {
-    ($inner:ident) => {
-        forward!($inner: number(u64), signed(i64), float(f64), boolean(bool), time(Nanos), ipv4([u8; 4]), ipv6([u8; 16]),
-            mac([u8; 6]), text(&[u8]), octets(&[u8]));
     };
 }
 
@@ -94,254 +88,68 @@ impl Emit for Line<'_> {
         self.0.finish(1);
     }
 
-    forward_all!(json);
-}
-
-/// How records are put together in one message for ZeroMQ.
-#[derive(Clone, Copy, Debug)]
-pub struct Batching {
-    /// Most records; ntopng counts at most 255.
-    pub records: u32,
-    /// Most bytes.
-    pub bytes: usize,
-    /// Nanoseconds after which a message goes out that is not full.
-    pub wait: u64,
-}
-
-impl Default for Batching {
-    fn default() -> Self {
-        // 32,768 bytes is the most ntopng 4 takes.
-        Batching { records: 64, bytes: 32_768 - 64, wait: 1_000_000_000 }
-    }
-}
-
-/// A message under way.
-#[derive(Debug)]
-struct Batch {
-    limits: Batching,
-    frame: Frame,
-    bytes: Vec<u8>,
-    records: u32,
-    since: Nanos,
-    /// Where the record under way begins.
-    start: usize,
-}
-
-/// What stands around and between the records of a message.
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    before: &'static [u8],
-    between: &'static [u8],
-    after: &'static [u8],
-    /// Behind each record.
-    close: &'static [u8],
-}
-
-const TLV: Frame = Frame { before: &Tlv::BEGIN, between: b"", after: b"", close: b"\x01" };
-const JSON: Frame = Frame { before: b"[", between: b",", after: b"]", close: b"}" };
-
-impl Batch {
-    fn new(limits: Batching, frame: Frame) -> Batch {
-        Batch { limits, frame, bytes: frame.before.to_vec(), records: 0, since: Nanos(0), start: 0 }
-    }
-
-    #[inline]
-    fn begin(&mut self) {
-        if self.records > 0 {
-            self.bytes.extend_from_slice(self.frame.between);
-        }
-        self.start = self.bytes.len();
-    }
-
-    /// A record is whole: when it does not fit, those before it go first.
-    #[inline]
-    fn end(&mut self, out: &mut Messages) {
-        self.bytes.extend_from_slice(self.frame.close);
-        self.records += 1;
-        if self.bytes.len() + self.frame.after.len() > self.limits.bytes && self.records > 1 {
-            self.overflow(out);
-        }
-        if self.records >= self.limits.records {
-            self.send(out);
-        }
-    }
-
-    #[cold]
-    fn overflow(&mut self, out: &mut Messages) {
-        let last = self.bytes.split_off(self.start);
-        self.bytes.truncate(self.start - self.frame.between.len());
-        self.records -= 1;
-        self.send(out);
-        self.bytes.extend_from_slice(&last);
-        self.records = 1;
-    }
-
-    fn send(&mut self, out: &mut Messages) {
-        if self.records == 0 {
-            return;
-        }
-        self.bytes.extend_from_slice(self.frame.after);
-        out.buffer().extend_from_slice(&self.bytes);
-        out.finish(self.records);
-        self.bytes.clear();
-        self.bytes.extend_from_slice(self.frame.before);
-        self.records = 0;
-    }
-
-    fn tick(&mut self, now: Nanos, out: &mut Messages) {
-        if self.records > 0 && now.since(self.since) >= self.limits.wait {
-            self.send(out);
-        }
-    }
+    forward!(
+        number(u64),
+        signed(i64),
+        float(f64),
+        boolean(bool),
+        time(Nanos),
+        ipv4([u8; 4]),
+        ipv6([u8; 16]),
+        mac([u8; 6]),
+        text(&[u8]),
+        octets(&[u8])
+    );
 }
 
 /// Records in messages for ZeroMQ, in a format.
 #[derive(Debug)]
-struct Batches<K> {
+pub struct Batches<F: Form> {
     plan: Plan,
     home: Home,
     /// Names instead of numbers (`--json-labels`).
     labels: bool,
-    programs: Programs<K>,
+    programs: Programs<F::Key>,
     spans: Spans,
     batch: Batch,
 }
 
-impl<K> Batches<K> {
-    fn new(plan: Plan, home: Home, labels: bool, limits: Batching, frame: Frame) -> Self {
-        let batch = Batch::new(limits, frame);
-        Batches { plan, home, labels, programs: Programs::default(), spans: Spans::default(), batch }
-    }
-
-    fn mark(&mut self, now: Nanos) {
-        if self.batch.records == 0 {
-            self.batch.since = now;
-        }
-    }
-}
-
-/// A batch and where its messages go.
-struct Filling<'a> {
-    batch: &'a mut Batch,
-    out: &'a mut Messages,
-}
-
-impl Filling<'_> {
-    #[inline(always)]
-    fn tlv(&mut self) -> Tlv<'_> {
-        Tlv { out: &mut self.batch.bytes }
-    }
-
-    #[inline(always)]
-    fn json(&mut self) -> Json<'_> {
-        Json { out: &mut self.batch.bytes }
-    }
-}
-
-/// TLV for ntopng.
-struct FillTlv<'a>(Filling<'a>);
-
-impl FillTlv<'_> {
-    #[inline(always)]
-    fn tlv(&mut self) -> Tlv<'_> {
-        self.0.tlv()
-    }
-}
-
-impl Emit for FillTlv<'_> {
-    type Key = tlv::Key;
-
-    #[inline]
-    fn begin(&mut self) {
-        self.0.batch.begin();
-    }
-
-    #[inline]
-    fn end(&mut self) {
-        self.0.batch.end(self.0.out);
-    }
-
-    forward_all!(tlv);
-}
-
-/// JSON for ntopng.
-struct FillJson<'a>(Filling<'a>);
-
-impl FillJson<'_> {
-    #[inline(always)]
-    fn json(&mut self) -> Json<'_> {
-        self.0.json()
-    }
-}
-
-impl Emit for FillJson<'_> {
-    type Key = json::Key;
-
-    #[inline]
-    fn begin(&mut self) {
-        self.0.batch.begin();
-    }
-
-    #[inline]
-    fn end(&mut self) {
-        self.0.batch.end(self.0.out);
-    }
-
-    forward_all!(json);
-}
-
 /// Flows as TLV, in messages for ZeroMQ.
-#[derive(Debug)]
-pub struct TlvBatches(Batches<tlv::Key>);
-
-impl TlvBatches {
-    /// Tells what `plan` says; keys are numbers, or names with `labels`.
-    pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> TlvBatches {
-        TlvBatches(Batches::new(plan, home, labels, limits, TLV))
-    }
-}
+pub type TlvBatches = Batches<AsTlv>;
 
 /// Flows as arrays of JSON objects, in messages for ZeroMQ.
-#[derive(Debug)]
-pub struct JsonBatches(Batches<json::Key>);
+pub type JsonBatches = Batches<AsJson>;
 
-impl JsonBatches {
+impl<F: Form> Batches<F> {
     /// Tells what `plan` says; keys are numbers, or names with `labels`.
-    pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> JsonBatches {
-        JsonBatches(Batches::new(plan, home, labels, limits, JSON))
+    pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> Self {
+        let batch = Batch::new(limits, F::FRAME);
+        Batches { plan, home, labels, programs: Programs::default(), spans: Spans::default(), batch }
     }
 }
 
-macro_rules! batches {
-    ($name:ident, $fill:ident, $key:expr) => {
-        impl Transcode for $name {
-            fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
-                self.0.mark(now);
-                let Batches { plan, home, labels, programs, spans, batch } = &mut self.0;
-                let program = programs.of(set.layout, |layout| {
-                    let key: fn(&super::Column, bool, bool) -> _ = $key;
-                    Program::new(&plan.columns(layout), |column, first| key(column, first, *labels))
-                });
-                program.run(set, home, spans, &mut $fill(Filling { batch, out }))
-            }
+impl<F: Form> Transcode for Batches<F> {
+    fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
+        self.batch.mark(now);
+        let Batches { plan, home, labels, programs, spans, batch } = self;
+        let program = programs.of(set.layout, |layout| {
+            Program::new(&plan.columns(layout), |column, first| F::key(&column.name, column.kind, first, *labels))
+        });
+        program.run(set, home, spans, &mut batch.fill::<F>(out))
+    }
 
-            fn tick(&mut self, now: Nanos, out: &mut Messages) {
-                self.0.batch.tick(now, out);
-            }
+    fn tick(&mut self, now: Nanos, out: &mut Messages) {
+        self.batch.tick(now, out);
+    }
 
-            fn flush(&mut self, out: &mut Messages) {
-                self.0.batch.send(out);
-            }
+    fn flush(&mut self, out: &mut Messages) {
+        self.batch.send(out);
+    }
 
-            fn pending(&self) -> u64 {
-                self.0.batch.records.into()
-            }
-        }
-    };
+    fn pending(&self) -> u64 {
+        self.batch.records().into()
+    }
 }
-
-batches!(TlvBatches, FillTlv, |column, _, labels| Tlv::key(column, labels));
-batches!(JsonBatches, FillJson, |column, first, labels| Json::key(column, first, !labels));
 
 #[cfg(test)]
 mod tests {

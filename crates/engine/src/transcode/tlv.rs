@@ -8,10 +8,11 @@
 //!
 //! Addresses, MACs and octets are texts; truth is 0 or 1; floats have four bytes.
 
+use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use super::text::When;
-use super::{Column, Emit};
+use super::{Emit, Name};
 use crate::encode::print;
 
 const UINT8: u8 = 2;
@@ -77,10 +78,10 @@ impl Tlv<'_> {
     /// What a message begins with: version and format.
     pub const BEGIN: [u8; 2] = [1, 1];
 
-    /// The key of a column: its number, or with `labels` its name.
-    pub fn key(column: &Column, labels: bool) -> Key {
-        let name = if labels { Err(column.name.text()) } else { column.name.numeric() };
-        Self::key_of(name, When::of(column.kind))
+    /// The key of a value: its number, or with `labels` its name.
+    pub fn key(name: &Name, kind: Kind, labels: bool) -> Key {
+        let name = if labels { Err(name.text()) } else { name.numeric() };
+        Self::key_of(name, When::of(kind))
     }
 
     fn key_of(name: Result<u16, String>, when: When) -> Key {

@@ -4,6 +4,8 @@ use core::fmt;
 
 use flowsonde_elements::Template;
 
+use crate::transcode::Batching;
+
 /// How to encode. Each format reads the part that concerns it.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,6 +36,10 @@ pub struct Options {
     pub announced_sampling: u32,
     /// What stands between the values of a line of text.
     pub separator: char,
+    /// What bounds a message for ntopng.
+    pub batching: Batching,
+    /// Names instead of numbers as keys for ntopng (`--json-labels`).
+    pub labels: bool,
 }
 
 impl Default for Options {
@@ -52,6 +58,8 @@ impl Default for Options {
             biflow: false,
             announced_sampling: 1,
             separator: '|',
+            batching: Batching::default(),
+            labels: false,
         }
     }
 }

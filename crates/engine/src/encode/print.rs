@@ -42,7 +42,7 @@ impl Printer {
             Source::Constant(bytes) => out.extend_from_slice(bytes),
             Source::Filled(fill) => match fill {
                 Fill::Number(read) => number(read(v, env), out),
-                Fill::Latency(read) => latency(read(v), out),
+                Fill::Latency(read) => latency(read(v).into(), out),
                 Fill::Ipv4(read) => ipv4(read(v, env), out),
                 Fill::Ipv6(read) => ipv6(read(v, env), out),
                 Fill::Mac(read) => mac(read(v), out),
@@ -121,10 +121,10 @@ fn eight(n: u64) -> u64 {
 }
 
 /// Milliseconds with as many digits of microseconds as there are, at least one: 38.612, 5.5, 0.0.
-fn latency(micros: u32, out: &mut Vec<u8>) {
-    number(u64::from(micros / 1000), out);
+pub(crate) fn latency(micros: u64, out: &mut Vec<u8>) {
+    number(micros / 1000, out);
     let rest = micros % 1000;
-    let digit = |n: u32| b'0' + (n % 10) as u8;
+    let digit = |n: u64| b'0' + (n % 10) as u8;
     let digits = [b'.', digit(rest / 100), digit(rest / 10), digit(rest)];
     let length = match rest {
         _ if rest.is_multiple_of(100) => 2,

@@ -211,6 +211,7 @@ impl<F: Form> Emit for Filling<'_, F> {
         number(u64),
         signed(i64),
         float(f64),
+        latency(u64),
         boolean(bool),
         time(Nanos),
         ipv4([u8; 4]),

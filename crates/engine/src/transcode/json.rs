@@ -116,7 +116,13 @@ impl Emit for Json<'_> {
         key.put(self.out);
         // JSON has no number for what is none.
         let n = if n.is_finite() { n } else { 0.0 };
-        self.out.extend_from_slice(format!("{n:?}").as_bytes());
+        use std::io::Write as _;
+        let _infallible = write!(self.out, "{n:?}");
+    }
+
+    fn latency(&mut self, key: &Key, micros: u64) {
+        key.put(self.out);
+        print::latency(micros, self.out);
     }
 
     fn boolean(&mut self, key: &Key, truth: bool) {

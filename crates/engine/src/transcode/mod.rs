@@ -10,12 +10,13 @@
 
 use core::net::IpAddr;
 
+use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 
-mod batch;
+pub(crate) mod batch;
 mod json;
 mod output;
 mod plan;
@@ -25,7 +26,7 @@ mod tlv;
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use json::Json;
 pub use output::{Batches, JsonBatches, Lines, TlvBatches, Transcode};
-pub use plan::{Column, Name, Plan};
+pub use plan::{Column, Name, Plan, complete};
 pub use tlv::Tlv;
 
 /// How a value is had.
@@ -128,6 +129,36 @@ pub enum Nothing {
     Text,
 }
 
+impl Nothing {
+    /// What stands for a value of this kind.
+    pub const fn of(kind: Kind) -> Nothing {
+        match kind {
+            Kind::LatencyMs | Kind::F64 => Nothing::Float,
+            Kind::Bool => Nothing::Bool,
+            Kind::Ipv4 => Nothing::Ipv4,
+            Kind::Ipv6 => Nothing::Ipv6,
+            Kind::Mac => Nothing::Mac,
+            Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) | Kind::Octets(_) | Kind::FixedOctets(_) => {
+                Nothing::Text
+            }
+            _ => Nothing::Number,
+        }
+    }
+
+    /// Writes it.
+    pub(crate) fn tell<E: Emit>(self, key: &E::Key, out: &mut E) {
+        match self {
+            Nothing::Number => out.number(key, 0),
+            Nothing::Float => out.latency(key, 0),
+            Nothing::Bool => out.boolean(key, false),
+            Nothing::Ipv4 => out.ipv4(key, [0; 4]),
+            Nothing::Ipv6 => out.ipv6(key, [0; 16]),
+            Nothing::Mac => out.mac(key, [0; 6]),
+            Nothing::Text => out.text(key, &[]),
+        }
+    }
+}
+
 /// Bytes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -152,6 +183,8 @@ pub trait Emit {
     fn signed(&mut self, key: &Self::Key, n: i64);
     /// A float.
     fn float(&mut self, key: &Self::Key, n: f64);
+    /// A duration in microseconds, told as milliseconds with a fraction.
+    fn latency(&mut self, key: &Self::Key, micros: u64);
     /// A truth value.
     fn boolean(&mut self, key: &Self::Key, truth: bool);
     /// A moment.
@@ -259,7 +292,7 @@ impl Take {
             Take::Mac(at) => out.mac(key, r.array(at, s)),
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
             Take::Float(at, width) => out.float(key, float(value(r, s, at, width))),
-            Take::Latency(at, width) => out.float(key, uint(r, s, at, width) as f64),
+            Take::Latency(at, width) => out.latency(key, uint(r, s, at, width).saturating_mul(1000)),
             Take::Bool(at) => out.boolean(key, r.array(at, s) == [1]),
             Take::Text(at, width) => out.text(key, trimmed(value(r, s, at, width))),
             Take::Octets(at, width) => out.octets(key, value(r, s, at, width)),
@@ -292,15 +325,7 @@ impl Take {
             Take::Probe => out.ipv4(key, c.home.address),
             Take::Source => out.number(key, source(c).into()),
             Take::Origin => out.number(key, origin(c.about)),
-            Take::Nothing(nothing) => match nothing {
-                Nothing::Number => out.number(key, 0),
-                Nothing::Float => out.float(key, 0.0),
-                Nothing::Bool => out.boolean(key, false),
-                Nothing::Ipv4 => out.ipv4(key, [0; 4]),
-                Nothing::Ipv6 => out.ipv6(key, [0; 16]),
-                Nothing::Mac => out.mac(key, [0; 6]),
-                Nothing::Text => out.text(key, &[]),
-            },
+            Take::Nothing(nothing) => nothing.tell(key, out),
             // The rest is told above.
             _ => {}
         }

@@ -92,6 +92,7 @@ impl Emit for Line<'_> {
         number(u64),
         signed(i64),
         float(f64),
+        latency(u64),
         boolean(bool),
         time(Nanos),
         ipv4([u8; 4]),

@@ -101,6 +101,12 @@ const NTOPNG: [&Element; 13] = [
     &table::EXPORTER_IPV4_ADDRESS,
 ];
 
+/// A template with what ntopng cannot do without behind it, where it is not asked for.
+pub fn complete(template: &Template) -> Template {
+    let needed = NTOPNG.into_iter().chain([&table::IPV6_SRC_ADDR, &table::IPV6_DST_ADDR]);
+    template.iter().chain(needed).collect()
+}
+
 /// Every field but padding, and who sent it.
 fn everything(layout: &Layout) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::with_capacity(layout.fields.len());
@@ -208,7 +214,7 @@ fn wanted(layout: &Layout, element: &'static Element) -> Column {
     let take = always(element)
         .or_else(|| own(layout, element))
         .or_else(|| other(layout, element))
-        .unwrap_or(Take::Nothing(nothing(kind)));
+        .unwrap_or(Take::Nothing(Nothing::of(kind)));
     Column { name: Name::Element(element), kind, take }
 }
 
@@ -305,16 +311,4 @@ fn icmp(layout: &Layout, [kind, code]: [u16; 2]) -> Option<Take> {
 
 fn pair(layout: &Layout, ids: &[u16], take: fn(crate::decode::layout::At) -> Take) -> Option<Take> {
     ids.iter().find_map(|&id| layout.find(id)).filter(|field| field.length == 2).map(|field| take(field.at))
-}
-
-const fn nothing(kind: Kind) -> Nothing {
-    match kind {
-        Kind::LatencyMs | Kind::F64 => Nothing::Float,
-        Kind::Bool => Nothing::Bool,
-        Kind::Ipv4 => Nothing::Ipv4,
-        Kind::Ipv6 => Nothing::Ipv6,
-        Kind::Mac => Nothing::Mac,
-        Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) | Kind::Octets(_) | Kind::FixedOctets(_) => Nothing::Text,
-        _ => Nothing::Number,
-    }
 }

@@ -192,6 +192,10 @@ impl Emit for Tlv<'_> {
         self.out.extend_from_slice(&(n as f32).to_le_bytes());
     }
 
+    fn latency(&mut self, key: &Key, micros: u64) {
+        self.float(key, micros as f64 / 1000.0);
+    }
+
     fn boolean(&mut self, key: &Key, truth: bool) {
         self.number(key, truth.into());
     }

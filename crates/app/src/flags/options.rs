@@ -44,7 +44,7 @@ impl Options {
     pub fn summarises(&self) -> bool {
         let nowhere =
             self.export.collectors.is_empty() && !self.export.none && !self.output.any() && !self.collect.any();
-        self.output.summary || nowhere
+        self.output.summary || nowhere && self.zmq.endpoints.is_empty()
     }
 
     /// Refuses options that do not go together.
@@ -52,9 +52,6 @@ impl Options {
         let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
         if self.collect.any() {
             return self.check_collecting();
-        }
-        if !self.zmq.endpoints.is_empty() {
-            return wrong("--zmq: this version publishes collected flows only; give -3 with a port");
         }
         if self.capture.inputs.is_empty() {
             return wrong(if self.capture.none {
@@ -197,7 +194,6 @@ mod tests {
         for (words, error) in [
             (&[][..], "--interface: nothing to read"),
             (&["-i", "none"], "--interface=none: nothing to read"),
-            (&["-i-", "--zmq=tcp://*:5556"], "--zmq: this version"),
             (&["-3any", "--json=-"], "--collector-port=any: is for captures"),
             (&["-32055"], "--collector-port: nowhere"),
             (&["-32055", "--csv=-"], "--csv: this version"),

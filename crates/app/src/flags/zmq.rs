@@ -78,7 +78,7 @@ pub const SPEC: Group = Group {
             aliases: &["ntopng"],
             value: Value::One("ENDPOINT"),
             repeat: Repeat::Adds,
-            help: "Publish collected flows for ntopng, as in tcp://*:5556",
+            help: "Publish flows for ntopng, as in tcp://*:5556",
             doc: "ntopng connects to it with `-i tcp://HOST:5556`. With several endpoints messages take turns, or go to all \
                   with `--zmq-fanout`. Who subscribes late gets what is sent from then on; nothing waits for nobody.",
             good: &["tcp://*:5556", "zmq://127.0.0.1:5556"],

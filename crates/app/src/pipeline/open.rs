@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{self, Encode, Error};
 use flowsonde_engine::fill::{self, Env, Tells};
+use flowsonde_engine::transcode::complete;
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::locked::Locked;
@@ -17,6 +18,7 @@ use flowsonde_io::sink::udp::{self, Udp};
 use flowsonde_io::sink::{self, Sink};
 
 use super::Signal;
+use super::ntopng::{self, Home, Ntopng};
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
@@ -24,6 +26,7 @@ use crate::flags::Options;
 use crate::flags::export::{Export, Version};
 use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Collector, Transport};
+use crate::flags::zmq::Format;
 use crate::log;
 use crate::stop::Stop;
 
@@ -51,6 +54,12 @@ pub(super) fn open_outputs(
     }
     if let Some(directory) = &options.output.dump_path {
         local.push(open_dump(&formats, directory, patient.then_some(signal))?);
+    }
+    if !options.zmq.endpoints.is_empty() {
+        let home = Home { interface: source.to_owned(), address: plan.env.address.into() };
+        let ntopng = Ntopng::open(options, home, complete(&plan.template).iter(), patient)?;
+        let encoder = formats.start(format_for_ntopng(options), usize::MAX, true)?;
+        local.push(Output::to_ntopng(ntopng::name(options), encoder, ntopng));
     }
     let mut collectors = Vec::new();
     if !options.export.collectors.is_empty() {
@@ -113,6 +122,8 @@ impl Formats<'_> {
             biflow: export.biflow,
             announced_sampling: 1,
             separator: self.options.output.separator,
+            batching: ntopng::batching(self.options),
+            labels: self.options.zmq.labels,
         };
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| {
@@ -236,6 +247,13 @@ fn open_collector(
     };
     let encoder = formats.start(format_of(export), longest, collector.transport == Transport::Tcp)?;
     Ok(Output::new(collector.to_string(), encoder, sink))
+}
+
+fn format_for_ntopng(options: &Options) -> &'static str {
+    match options.zmq.format {
+        Format::Tlv => "ntopng-tlv",
+        Format::Json => "ntopng-json",
+    }
 }
 
 fn format_of(export: &Export) -> &'static str {

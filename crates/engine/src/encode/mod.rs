@@ -30,6 +30,7 @@ pub use netflow5::{NetFlow5, netflow5};
 pub use netflow9::{NetFlow9, netflow9};
 pub use ntopng::Ntopng;
 pub use options::{Error, Options};
+pub use print::escape;
 pub use session::Session;
 
 /// An export format: its name, what it is, and how an encoder of it is made.

@@ -226,7 +226,7 @@ pub(crate) fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
 }
 
 /// Appends a text as the inside of a JSON string.
-pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
+pub fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
         let (plain, special) = rest.split_at(at);

@@ -10,7 +10,6 @@
 
 mod books;
 mod desk;
-mod ntopng;
 mod outputs;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,8 +139,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
         if outputs.due() {
-            let accounts = snapshot();
-            outputs.event(&books::sums(&accounts), options);
+            outputs.event(options, || books::sums(&snapshot()));
             outputs.tick();
         }
         if signal.load(Ordering::Relaxed) || outputs.gone() {

@@ -1,23 +1,22 @@
 //! Where collected records go: one transcoder an output at every desk, one sink for all desks.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Batching, Home, JsonBatches, Lines, Plan, TlvBatches, Transcode};
+use flowsonde_engine::transcode::{Home, JsonBatches, Lines, Plan, TlvBatches, Transcode, complete};
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::rotate::{self, Rotate};
-use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
 
-use super::books::Sums;
-use super::ntopng;
 use crate::flags::Options;
 use crate::flags::output::DumpFormat;
 use crate::flags::value;
-use crate::flags::zmq::{Format, Header};
+use crate::flags::zmq::Format;
 use crate::log;
+use crate::pipeline::ntopng::{self, Ntopng, Sums};
 use crate::stop::Stop;
 
 /// The order of outputs, the same for transcoders and sinks: `--json`, `-P`, `--zmq`.
@@ -32,8 +31,11 @@ pub fn transcoders(options: &Options) -> Result<Vec<Box<dyn Transcode>>, Stop> {
         transcoders.push(Box::new(Lines::new(plain, home)));
     }
     if !options.zmq.endpoints.is_empty() {
-        let plan = plan(options, Plan::Ntopng)?;
-        let limits = Batching { records: options.zmq.batch.into(), ..Batching::default() };
+        let plan = match plan(options, Plan::Ntopng)? {
+            Plan::Template(template) => Plan::Template(complete(&template)),
+            plan => plan,
+        };
+        let limits = ntopng::batching(options);
         let labels = options.zmq.labels;
         transcoders.push(match options.zmq.format {
             Format::Tlv => Box::new(TlvBatches::new(plan, home, labels, limits)),
@@ -76,8 +78,7 @@ impl Output {
 /// Every sink.
 pub struct Outputs {
     all: Vec<Output>,
-    zmq: Option<(String, Zmq)>,
-    ntopng: ntopng::Teller,
+    ntopng: Option<(String, Ntopng)>,
     ticked: Instant,
 }
 
@@ -109,12 +110,11 @@ impl Outputs {
             let sink = Rotate::open(directory, wanted).map_err(failed)?;
             all.push(Output { name: format!("dump {}", directory.display()), sink: Box::new(sink) });
         }
-        let zmq = match options.zmq.endpoints.as_slice() {
+        let ntopng = match options.zmq.endpoints.as_slice() {
             [] => None,
-            endpoints => Some((format!("zmq {}", endpoints.join(",")), open_zmq(options, patient)?)),
+            _ => Some((ntopng::name(options), open_ntopng(options, patient)?)),
         };
-        let ntopng = ntopng::Teller::new(options)?;
-        Ok(Outputs { all, zmq, ntopng, ticked: Instant::now() })
+        Ok(Outputs { all, ntopng, ticked: Instant::now() })
     }
 
     /// Sends messages to the output of this number.
@@ -122,8 +122,8 @@ impl Outputs {
         match self.all.get_mut(at) {
             Some(output) => output.sink.send(messages),
             None => {
-                if let Some((_, zmq)) = &mut self.zmq {
-                    zmq.send(messages);
+                if let Some((_, ntopng)) = &mut self.ntopng {
+                    ntopng.send(messages);
                 }
             }
         }
@@ -144,24 +144,18 @@ impl Outputs {
                 log::warn("output", &format!("{}: {notice}", output.name));
             }
         }
-        if let Some((name, zmq)) = &mut self.zmq {
-            zmq.tick();
-            if zmq.renewed() {
-                self.ntopng.renew();
-            }
-            self.ntopng.tell(zmq);
-            for notice in zmq.notices() {
+        if let Some((name, ntopng)) = &mut self.ntopng {
+            ntopng.tick();
+            for notice in ntopng.notices() {
                 log::warn("output", &format!("{name}: {notice}"));
             }
         }
     }
 
     /// Tells ntopng how the collector is.
-    pub fn event(&mut self, sums: &Sums, options: &Options) {
-        if let Some((_, zmq)) = &mut self.zmq
-            && let Some(text) = self.ntopng.event(sums, options)
-        {
-            zmq.publish(Topic::Event, text.as_bytes(), 0);
+    pub fn event(&mut self, options: &Options, sums: impl FnOnce() -> Sums) {
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            ntopng.event(options, sums);
         }
     }
 
@@ -171,8 +165,8 @@ impl Outputs {
         for output in &mut self.all {
             output.sink.close();
         }
-        if let Some((_, zmq)) = &mut self.zmq {
-            zmq.close();
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            ntopng.close();
         }
         for output in &mut self.all {
             for notice in output.sink.notices() {
@@ -188,35 +182,17 @@ impl Outputs {
 
     /// Every output by number: its name and what it did.
     pub fn counters(&self) -> impl Iterator<Item = (&str, sink::Counters)> {
-        let zmq = self.zmq.iter().map(|(name, zmq)| (name.as_str(), zmq.counters()));
-        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(zmq)
+        let ntopng = self.ntopng.iter().map(|(name, ntopng)| (name.as_str(), ntopng.counters()));
+        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(ntopng)
     }
 }
 
-fn open_zmq(options: &Options, patient: bool) -> Result<Zmq, Stop> {
-    let failed = |error: sink::Error| Stop::Failed(error.0);
-    let flags = &options.zmq;
-    let wanted = zmq::Options {
-        connect: flags.probe_mode,
-        header: match flags.header {
-            Header::V1 => zmq::Header::V1,
-            Header::V2 => zmq::Header::V2,
-            Header::V4 => zmq::Header::V4,
-        },
-        compress: !flags.plain,
-        server_key: match &flags.key {
-            Some(key) => Some(zmq::server_key(key).map_err(|error| Stop::Usage(error.0))?),
-            None => None,
-        },
-        password: flags.password.clone(),
-        fanout: flags.fanout,
-        patient,
-        ..zmq::Options::default()
-    };
-    if flags.format == Format::Json {
-        log::warn("zmq", "--zmq-format=j: ntopng Community 6 and later ignores flows in JSON");
+fn open_ntopng(options: &Options, patient: bool) -> Result<Ntopng, Stop> {
+    let home = ntopng::Home { interface: "collector".to_owned(), address: Ipv4Addr::LOCALHOST };
+    if options.collect.passthrough {
+        return Ntopng::open(options, home, flowsonde_elements::registry::all(), patient);
     }
-    Zmq::open(&flags.endpoints, &wanted).map_err(failed)
+    Ntopng::open(options, home, complete(&template(options)?).iter(), patient)
 }
 
 /// Refuses what collected records cannot be written to yet.

@@ -1,0 +1,282 @@
+//! ntopng: the publisher of flows, and what it is told besides: who this is, how it does, what its elements are called.
+//!
+//! Facts of the messages: topics `event`, `template` and `hello`, JSON. An event a second; the names of elements to every
+//! new subscriber and once a minute, as one may have subscribed unseen.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flowsonde_elements::Element;
+use flowsonde_engine::encode::{Messages, escape};
+use flowsonde_engine::transcode::Batching;
+use flowsonde_io::sink::zmq::{self, Topic, Zmq};
+use flowsonde_io::sink::{self, Sink};
+
+use crate::flags::Options;
+use crate::flags::value::listen::Listen;
+use crate::flags::zmq::{Format, Header};
+use crate::log;
+use crate::stop::Stop;
+
+const EVERY_EVENT: Duration = Duration::from_secs(1);
+const EVERY_TEMPLATE: Duration = Duration::from_secs(60);
+
+/// A publisher with a voice of its own.
+pub struct Ntopng {
+    zmq: Zmq,
+    home: Home,
+    template: String,
+    told: Option<Instant>,
+    event: Option<(Instant, Sums)>,
+    hello: bool,
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// What is monitored.
+    pub interface: String,
+    /// Our address.
+    pub address: Ipv4Addr,
+}
+
+/// What was done since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
+    /// Bytes seen, or received from exporters.
+    pub bytes: u64,
+    /// Packets, or datagrams of exporters.
+    pub packets: u64,
+    /// Those the kernel dropped.
+    pub drops: u64,
+    /// Flows handed to outputs.
+    pub flows: u64,
+    /// Flows lost on the way to the outputs.
+    pub queue_full: u64,
+    /// Flows that ended for want of room.
+    pub evicted: u64,
+    /// What was collected; nothing of a probe.
+    pub collected: Option<Collected>,
+}
+
+/// What a collector did.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// Datagrams that were none of an exporter.
+    pub rejected: u64,
+    /// Flow records.
+    pub flows: u64,
+    /// Samples of sFlow.
+    pub samples: u64,
+    /// Samples that agents dropped.
+    pub sample_drops: u64,
+    /// By exporter.
+    pub exporters: Vec<Exporter>,
+}
+
+/// An exporter.
+#[derive(Clone, Debug)]
+pub struct Exporter {
+    /// Its address.
+    pub address: IpAddr,
+    /// When it last sent, in seconds since 1970.
+    pub last_seen: u64,
+    /// Samples it sent.
+    pub samples: u64,
+    /// Flow records it sent.
+    pub flows: u64,
+    /// What is missing by its sequence numbers.
+    pub lost: u64,
+}
+
+/// What the ledger calls it.
+pub fn name(options: &Options) -> String {
+    format!("zmq {}", options.zmq.endpoints.join(","))
+}
+
+/// What bounds a message.
+pub fn batching(options: &Options) -> Batching {
+    Batching { records: options.zmq.batch.into(), ..Batching::default() }
+}
+
+impl Ntopng {
+    /// Begins to publish, and to tell the names of `elements`. `patient` where nothing is lost by waiting.
+    pub fn open(
+        options: &Options,
+        home: Home,
+        elements: impl Iterator<Item = &'static Element>,
+        patient: bool,
+    ) -> Result<Ntopng, Stop> {
+        let zmq = open(options, patient)?;
+        Ok(Ntopng { zmq, home, template: template(elements), told: None, event: None, hello: false })
+    }
+
+    /// Tells that we are here, and the names of elements, when that is due.
+    fn tell(&mut self) {
+        if !self.hello {
+            self.hello = true;
+            self.zmq.publish(Topic::Hello, b"{}", 0);
+        }
+        if self.told.is_none_or(|told| told.elapsed() >= EVERY_TEMPLATE) {
+            self.told = Some(Instant::now());
+            self.zmq.publish(Topic::Template, self.template.as_bytes(), 0);
+        }
+    }
+
+    /// Tells how we do, when that is due.
+    pub fn event(&mut self, options: &Options, sums: impl FnOnce() -> Sums) {
+        let now = Instant::now();
+        if self.event.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < EVERY_EVENT) {
+            return;
+        }
+        let sums = sums();
+        let (since, before) = match self.event.replace((now, sums.clone())) {
+            Some((at, before)) => (now.duration_since(at), before),
+            None => (EVERY_EVENT, sums.clone()),
+        };
+        let text = event(&sums, &before, since, options, &self.home);
+        self.zmq.publish(Topic::Event, text.as_bytes(), 0);
+    }
+}
+
+impl Sink for Ntopng {
+    fn send(&mut self, messages: &Messages) {
+        if self.told.is_none() {
+            // A capture may be over before the first tick.
+            self.tell();
+        }
+        self.zmq.send(messages);
+    }
+
+    fn tick(&mut self) {
+        self.zmq.tick();
+        if self.zmq.renewed() {
+            // A subscriber came.
+            self.told = None;
+            self.hello = false;
+        }
+        self.tell();
+    }
+
+    fn close(&mut self) {
+        self.zmq.close();
+    }
+
+    fn ready(&self) -> bool {
+        self.zmq.ready()
+    }
+
+    fn counters(&self) -> sink::Counters {
+        self.zmq.counters()
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        self.zmq.notices()
+    }
+}
+
+fn open(options: &Options, patient: bool) -> Result<Zmq, Stop> {
+    let flags = &options.zmq;
+    let wanted = zmq::Options {
+        connect: flags.probe_mode,
+        header: match flags.header {
+            Header::V1 => zmq::Header::V1,
+            Header::V2 => zmq::Header::V2,
+            Header::V4 => zmq::Header::V4,
+        },
+        compress: !flags.plain,
+        server_key: match &flags.key {
+            Some(key) => Some(zmq::server_key(key).map_err(|error| Stop::Usage(error.0))?),
+            None => None,
+        },
+        password: flags.password.clone(),
+        fanout: flags.fanout,
+        patient,
+        ..zmq::Options::default()
+    };
+    if flags.format == Format::Json {
+        log::warn("zmq", "--zmq-format=j: ntopng Community 6 and later ignores flows in JSON");
+    }
+    Zmq::open(&flags.endpoints, &wanted).map_err(|error| Stop::Failed(error.0))
+}
+
+/// The text of an event.
+fn event(sums: &Sums, before: &Sums, since: Duration, options: &Options, home: &Home) -> String {
+    let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / since.as_secs_f64()) as u64;
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let cache = &options.cache;
+    let port = options.collect.ports.iter().find_map(|listen| match listen {
+        Listen::Port { port, .. } => Some(*port),
+        Listen::Any => None,
+    });
+    let collected = sums.collected.clone().unwrap_or_default();
+    let mut exporters = String::new();
+    for (i, exporter) in collected.exporters.iter().take(64).enumerate() {
+        let _infallible = write!(
+            exporters,
+            "{}\"{}\":{{\"time_last_flow\":{},\"num_sflow_flows\":{},\"num_netflow_ipfix_flows\":{},\"num_drops\":{},\
+             \"unique_source_id\":{}}}",
+            if i > 0 { "," } else { "" },
+            exporter.address,
+            exporter.last_seen,
+            exporter.samples,
+            exporter.flows,
+            exporter.lost,
+            i + 1
+        );
+    }
+    let mut interface = Vec::new();
+    escape(&home.interface, &mut interface);
+    let interface = String::from_utf8_lossy(&interface);
+    format!(
+        "{{\"bytes\":{bytes},\"packets\":{packets},\"packet_drops\":{drops},\
+         \"iface\":{{\"name\":\"{interface}\",\"speed\":1000,\"ip\":\"{address}\"}},\"mode\":\"{mode}\",\
+         \"probe\":{{\"ip\":\"{address}\",\"public_ip\":\"\",\"version\":\"{version}\",\"osname\":\"{os}\",\
+         \"license\":\"\",\"edition\":\"flowsonde\",\"maintenance\":\"\",\"uuid\":\"\",\"unique_source_id\":1}},\
+         \"time\":{time},\"avg\":{{\"bps\":{bps},\"pps\":{pps}}},\
+         \"timeout\":{{\"lifetime\":{lifetime},\"collected_lifetime\":{lifetime},\"idle\":{idle}}},\
+         \"drops\":{{\"export_queue_full\":{full},\"too_many_flows\":{evicted},\"elk_flow_drops\":0,\
+         \"sflow_pkt_sample_drops\":{sample_drops},\"flow_collection_drops\":{rejected},\
+         \"flow_collection_udp_socket_drops\":{socket_drops}}},\
+         \"flow_collection\":{{\"nf_ipfix_flows\":{netflow},\"sflow_samples\":{samples},\"collection_port\":{port},\
+         \"exporters\":{{{exporters}}}}},\
+         \"zmq\":{{\"num_flow_exports\":{flows},\"num_exporters\":1,\"num_zmq_exporters\":1}}}}",
+        bytes = sums.bytes,
+        packets = sums.packets,
+        drops = sums.drops,
+        address = home.address,
+        // Anything else is shown as a collector.
+        mode = if sums.collected.is_some() { "flow_collection" } else { "packet_collection" },
+        version = env!("CARGO_PKG_VERSION"),
+        os = std::env::consts::OS,
+        bps = rate(sums.bytes, before.bytes).saturating_mul(8).min(u32::MAX.into()),
+        pps = rate(sums.packets, before.packets).min(u32::MAX.into()),
+        lifetime = cache.active_timeout.0,
+        idle = cache.idle_timeout.0,
+        full = sums.queue_full,
+        evicted = sums.evicted,
+        sample_drops = collected.sample_drops,
+        rejected = collected.rejected,
+        socket_drops = if sums.collected.is_some() { sums.drops } else { 0 },
+        netflow = collected.flows,
+        samples = collected.samples,
+        flows = sums.flows,
+        port = port.unwrap_or(0),
+    )
+}
+
+/// The names of elements, as ntopng reads them.
+fn template(elements: impl Iterator<Item = &'static Element>) -> String {
+    let rows = elements.filter_map(|element| {
+        let help: String = element.help.chars().filter(|c| !c.is_control() && *c != '"' && *c != '\\').collect();
+        let pen = if element.ipfix_id()?.0 == 0 { 0 } else { 35632 };
+        Some(format!(
+            "{{\"PEN\":{pen},\"field\":{},\"len\":{},\"format\":\"formatted_uint\",\"name\":\"{}\",\"descr\":\"{help}\"}}",
+            element.v9_id()?,
+            element.v9_length(),
+            element.name,
+        ))
+    });
+    format!("[{}]", rows.collect::<Vec<_>>().join(","))
+}

@@ -280,3 +280,124 @@ fn template(elements: impl Iterator<Item = &'static Element>) -> String {
     });
     format!("[{}]", rows.collect::<Vec<_>>().join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowsonde_elements::Template;
+    use flowsonde_engine::transcode::complete;
+    use flowsonde_sys::zmq::{Context, Kind, Set, Socket};
+
+    /// A subscriber to everything.
+    struct Reader(Socket);
+
+    impl Reader {
+        fn of(ntopng: &Ntopng) -> Reader {
+            let socket = Context::new().unwrap().socket(Kind::Sub).unwrap();
+            socket.set(Set::ReceiveTimeout(Some(Duration::from_secs(10)))).unwrap();
+            socket.set(Set::Subscribe(b"")).unwrap();
+            socket.connect(&ntopng.zmq.bound()[0]).unwrap();
+            Reader(socket)
+        }
+
+        /// Topic, number and payload of the next message.
+        fn next(&self) -> (String, u8, Vec<u8>) {
+            let (mut header, mut payload) = (Vec::new(), Vec::new());
+            assert!(self.0.receive(&mut header).unwrap() && !self.0.receive(&mut payload).unwrap());
+            (String::from_utf8_lossy(&header[..16]).trim_end_matches('\0').to_owned(), header[23], payload)
+        }
+    }
+
+    fn open(words: &[&str]) -> (Options, Ntopng) {
+        let words = [&["-i-", "--zmq=tcp://127.0.0.1:*", "--zmq-disable-compression"], words].concat();
+        let options = crate::flags::read(&words).unwrap();
+        let home = Home { interface: "a\"b".to_owned(), address: Ipv4Addr::new(192, 0, 2, 1) };
+        let ntopng = Ntopng::open(&options, home, complete(&Template::default()).iter(), false).unwrap();
+        (options, ntopng)
+    }
+
+    fn flows(records: u32) -> Messages {
+        let mut messages = Messages::default();
+        messages.buffer().extend([1, 1, 0x22, 4, 6, 1]);
+        messages.finish(records);
+        messages
+    }
+
+    /// Ticks until `done`; a test that never is fails after ten seconds.
+    fn until(ntopng: &mut Ntopng, done: impl Fn(&Ntopng) -> bool) {
+        for _ in 0..10_000 {
+            ntopng.tick();
+            if done(ntopng) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("never came: {:?}", ntopng.counters());
+    }
+
+    #[test]
+    fn a_subscriber_that_dies_costs_what_is_sent_meanwhile_and_its_successor_is_told_anew() {
+        let (_, mut ntopng) = open(&[]);
+        ntopng.send(&flows(2));
+        let mut last = 0;
+        for round in 1..=3 {
+            let reader = Reader::of(&ntopng);
+            until(&mut ntopng, |ntopng| ntopng.ready());
+            ntopng.send(&flows(10));
+            for expected in ["hello", "template", "flow"] {
+                let (topic, number, payload) = reader.next();
+                assert_eq!(topic, expected, "round {round}");
+                assert!(number > last && !payload.is_empty());
+                last = number;
+            }
+            // It is killed: nothing is said, its connection ends.
+            drop(reader);
+            until(&mut ntopng, |ntopng| !ntopng.ready());
+            ntopng.send(&flows(100));
+            let counters = ntopng.counters();
+            assert!(counters.balanced(), "{counters:?}");
+            assert_eq!(counters.lost, [("no_subscriber", 2 + 100 * round)]);
+            assert_eq!((counters.delivered, counters.queued), (10 * round, 0));
+        }
+        ntopng.close();
+        assert!(ntopng.counters().balanced());
+    }
+
+    #[test]
+    fn an_event_tells_who_we_are_and_what_we_did() {
+        let (options, mut ntopng) = open(&["-t", "60", "-d", "20"]);
+        let reader = Reader::of(&ntopng);
+        until(&mut ntopng, |ntopng| ntopng.ready());
+        let sums = |packets| Sums { packets, bytes: 10 * packets, flows: 7, drops: 3, ..Sums::default() };
+        ntopng.event(&options, || sums(5));
+        // Not due: nobody is asked.
+        ntopng.event(&options, || panic!("too early"));
+        assert_eq!((reader.next().0, reader.next().0), ("hello".to_owned(), "template".to_owned()));
+        let (topic, _, payload) = reader.next();
+        let told: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(topic, "event");
+        for (pointer, value) in [
+            ("/packets", 5.into()),
+            ("/bytes", 50.into()),
+            ("/packet_drops", 3.into()),
+            ("/mode", serde_json::Value::from("packet_collection")),
+            ("/iface/name", "a\"b".into()),
+            ("/probe/ip", "192.0.2.1".into()),
+            ("/timeout/lifetime", 60.into()),
+            ("/timeout/collected_lifetime", 60.into()),
+            ("/timeout/idle", 20.into()),
+            ("/drops/flow_collection_udp_socket_drops", 0.into()),
+            ("/zmq/num_flow_exports", 7.into()),
+        ] {
+            assert_eq!(told.pointer(pointer), Some(&value), "{pointer}");
+        }
+        let exporter = Exporter { address: [10, 0, 0, 1].into(), last_seen: 99, samples: 0, flows: 4, lost: 1 };
+        let collected = Collected { flows: 4, exporters: vec![exporter], ..Collected::default() };
+        let sums = Sums { collected: Some(collected), ..sums(5) };
+        let text = event(&sums, &sums, Duration::from_secs(1), &options, &ntopng.home);
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told["mode"], "flow_collection");
+        assert_eq!(told["flow_collection"]["exporters"]["10.0.0.1"]["num_netflow_ipfix_flows"], 4);
+        assert_eq!(told["drops"]["flow_collection_udp_socket_drops"], 3);
+    }
+}

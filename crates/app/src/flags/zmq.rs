@@ -107,10 +107,11 @@ pub const SPEC: Group = Group {
             value: Value::One("FORMAT"),
             default: "t",
             help: "How flows are written: t is TLV, j is JSON",
-            doc: "ntopng Community 6 and later ignores flows in JSON.",
+            doc: "ntopng Community 6 and later ignores flows in JSON. nProbe's m, JSON of several lines, is not written: what \
+                  it looks like nobody says, and ntopng reads a message as one JSON text.",
             offer: Offer::Words(&["t", "j"]),
             good: &["j", "t"],
-            bad: &["x", ""],
+            bad: &["x", "", "m"],
             apply: |options, text| {
                 options.zmq.format = one_of(text, &[("t", Format::Tlv), ("j", Format::Json)])?;
                 Ok(())

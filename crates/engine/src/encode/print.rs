@@ -131,7 +131,7 @@ pub(crate) fn latency(micros: u64, out: &mut Vec<u8>) {
         _ if rest.is_multiple_of(10) => 3,
         _ => 4,
     };
-    out.extend(digits.into_iter().take(length));
+    out.extend_from_slice(digits.get(..length).unwrap_or(&digits));
 }
 
 #[inline]

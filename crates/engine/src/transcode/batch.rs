@@ -218,6 +218,7 @@ impl<F: Form> Emit for Filling<'_, F> {
         ipv6([u8; 16]),
         mac([u8; 6]),
         text(&[u8]),
-        octets(&[u8])
+        octets(&[u8]),
+        structure(&[u8])
     );
 }

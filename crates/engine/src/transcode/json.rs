@@ -33,6 +33,11 @@ impl Key {
         key
     }
 
+    /// No key: a value of a list.
+    pub(super) fn bare(when: When) -> Key {
+        Key { before: [0; SHORT], length: 0, long: Box::default(), when }
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.length == 0 {
             &self.long
@@ -73,6 +78,12 @@ impl Json<'_> {
         print::escape(&told, &mut before);
         before.extend_from_slice(b"\":");
         Key::new(&before, When::of(kind))
+    }
+
+    /// JSON as it is.
+    pub(super) fn object(&mut self, key: &Key, json: &[u8]) {
+        key.put(self.out);
+        self.out.extend_from_slice(json);
     }
 
     #[inline]
@@ -166,5 +177,10 @@ impl Emit for Json<'_> {
 
     fn octets(&mut self, key: &Key, octets: &[u8]) {
         self.quoted(key, |out| octets.iter().for_each(|&octet| print::hex(octet, out)));
+    }
+
+    /// As a text, which is all that ntopng takes.
+    fn structure(&mut self, key: &Key, json: &[u8]) {
+        self.text(key, json);
     }
 }

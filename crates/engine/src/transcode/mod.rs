@@ -8,6 +8,7 @@
 //! A [`Program`] is compiled once a layout and output. Each op knows where its value lies, how it is read, and what the
 //! output puts before it. A record is never taken apart into values first.
 
+use core::cell::RefCell;
 use core::net::IpAddr;
 
 use flowsonde_elements::Kind;
@@ -15,9 +16,11 @@ use flowsonde_wire::Nanos;
 
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
+use crate::decode::templates::Templates;
 
 pub(crate) mod batch;
 mod json;
+mod list;
 mod output;
 mod plan;
 mod text;
@@ -25,6 +28,7 @@ mod tlv;
 
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use json::Json;
+pub use list::{Lists, Sort};
 pub use output::{Batches, JsonBatches, Lines, TlvBatches, Transcode};
 pub use plan::{Column, Name, Plan, complete};
 pub use tlv::Tlv;
@@ -62,6 +66,12 @@ pub enum Take {
     Text(At, Width),
     /// Octets.
     Octets(At, Width),
+    /// A basicList (RFC 6313).
+    BasicList(At, Width),
+    /// A subTemplateList.
+    SubTemplateList(At, Width),
+    /// A subTemplateMultiList.
+    MultiList(At, Width),
     /// Milliseconds since the exporter started.
     Uptime(At),
     /// Seconds since 1970.
@@ -146,6 +156,7 @@ impl Nothing {
     }
 
     /// Writes it.
+    #[inline(always)]
     pub(crate) fn tell<E: Emit>(self, key: &E::Key, out: &mut E) {
         match self {
             Nothing::Number => out.number(key, 0),
@@ -199,6 +210,8 @@ pub trait Emit {
     fn text(&mut self, key: &Self::Key, text: &[u8]);
     /// Octets.
     fn octets(&mut self, key: &Self::Key, octets: &[u8]);
+    /// A JSON object that stands for structured data.
+    fn structure(&mut self, key: &Self::Key, json: &[u8]);
 }
 
 /// What records tell of the probe itself.
@@ -222,14 +235,20 @@ impl<K> Program<K> {
     }
 
     /// Writes every record of a set.
-    pub fn run<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, spans: &mut Spans, out: &mut E) -> Taken {
+    pub fn run<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) -> Taken {
+        let Scratch { spans, lists } = scratch;
         let mut rest = set.bytes;
         let mut taken = Taken::default();
         let usual = set.samplers.usual();
         let silent = set.layout.sampling.is_silent();
         while let Some((record, after)) = set.layout.split(rest, spans) {
             let rate = if silent { usual } else { set.samplers.rate(set.layout, &record, spans) };
-            self.record(&record, spans, &Context { about: set.about, home, rate }, out);
+            self.record(
+                &record,
+                spans,
+                &Context { about: set.about, home, rate, templates: set.templates, lists },
+                out,
+            );
             rest = after;
             taken.records += 1;
         }
@@ -257,6 +276,17 @@ pub struct Context<'a> {
     pub home: &'a Home,
     /// One packet in so many was sampled.
     pub rate: u32,
+    /// What the records of lists look like.
+    pub templates: &'a Templates,
+    /// Where lists are put together.
+    pub lists: &'a RefCell<Lists>,
+}
+
+/// Memory that is used again for every record.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    spans: Spans,
+    lists: RefCell<Lists>,
 }
 
 impl Take {
@@ -296,6 +326,9 @@ impl Take {
             Take::Bool(at) => out.boolean(key, r.array(at, s) == [1]),
             Take::Text(at, width) => out.text(key, trimmed(value(r, s, at, width))),
             Take::Octets(at, width) => out.octets(key, value(r, s, at, width)),
+            Take::BasicList(at, width) => list::tell(Sort::Basic, value(r, s, at, width), c, key, out),
+            Take::SubTemplateList(at, width) => list::tell(Sort::SubTemplate, value(r, s, at, width), c, key, out),
+            Take::MultiList(at, width) => list::tell(Sort::MultiTemplate, value(r, s, at, width), c, key, out),
             Take::Seconds(at, width) => out.time(key, Nanos::new(uint(r, s, at, width), 0)),
             Take::Millis(at, width) => out.time(key, Nanos(uint(r, s, at, width).saturating_mul(1_000_000))),
             Take::Ntp(at) => out.time(key, ntp(u64::from_be_bytes(r.array(at, s)))),

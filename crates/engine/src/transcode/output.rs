@@ -3,8 +3,7 @@
 use flowsonde_wire::Nanos;
 
 use super::batch::{AsJson, AsTlv, Batch, Batching, Form};
-use super::{Emit, Home, Json, Plan, Program, Programs, json};
-use crate::decode::layout::Spans;
+use super::{Emit, Home, Json, Plan, Program, Programs, Scratch, json};
 use crate::decode::records::{Set, Taken};
 use crate::encode::Messages;
 
@@ -29,13 +28,13 @@ pub struct Lines {
     plan: Plan,
     home: Home,
     programs: Programs<json::Key>,
-    spans: Spans,
+    scratch: Scratch,
 }
 
 impl Lines {
     /// Tells what `plan` says.
     pub fn new(plan: Plan, home: Home) -> Lines {
-        Lines { plan, home, programs: Programs::default(), spans: Spans::default() }
+        Lines { plan, home, programs: Programs::default(), scratch: Scratch::default() }
     }
 }
 
@@ -45,7 +44,7 @@ impl Transcode for Lines {
         let program = self.programs.of(set.layout, |layout| {
             Program::new(&plan.columns(layout), |column, first| Json::key(&column.name, column.kind, first, false))
         });
-        program.run(set, &self.home, &mut self.spans, &mut Line(out))
+        program.run(set, &self.home, &mut self.scratch, &mut Line(out))
     }
 
     fn tick(&mut self, _: Nanos, _: &mut Messages) {}
@@ -101,6 +100,11 @@ impl Emit for Line<'_> {
         text(&[u8]),
         octets(&[u8])
     );
+
+    /// A line has room for what a message for ntopng has not: the object itself.
+    fn structure(&mut self, key: &json::Key, json: &[u8]) {
+        self.json().object(key, json);
+    }
 }
 
 /// Records in messages for ZeroMQ, in a format.
@@ -111,7 +115,7 @@ pub struct Batches<F: Form> {
     /// Names instead of numbers (`--json-labels`).
     labels: bool,
     programs: Programs<F::Key>,
-    spans: Spans,
+    scratch: Scratch,
     batch: Batch,
 }
 
@@ -125,18 +129,18 @@ impl<F: Form> Batches<F> {
     /// Tells what `plan` says; keys are numbers, or names with `labels`.
     pub fn new(plan: Plan, home: Home, labels: bool, limits: Batching) -> Self {
         let batch = Batch::new(limits, F::FRAME);
-        Batches { plan, home, labels, programs: Programs::default(), spans: Spans::default(), batch }
+        Batches { plan, home, labels, programs: Programs::default(), scratch: Scratch::default(), batch }
     }
 }
 
 impl<F: Form> Transcode for Batches<F> {
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken {
         self.batch.mark(now);
-        let Batches { plan, home, labels, programs, spans, batch } = self;
+        let Batches { plan, home, labels, programs, scratch, batch } = self;
         let program = programs.of(set.layout, |layout| {
             Program::new(&plan.columns(layout), |column, first| F::key(&column.name, column.kind, first, *labels))
         });
-        program.run(set, home, spans, &mut batch.fill::<F>(out))
+        program.run(set, home, scratch, &mut batch.fill::<F>(out))
     }
 
     fn tick(&mut self, now: Nanos, out: &mut Messages) {
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
-    use crate::decode::templates::Layouts;
+    use crate::decode::templates::{Layouts, Templates};
     use flowsonde_wire::export::Transport;
     use flowsonde_wire::export::ipfix::{Specifier, VARIABLE};
 
@@ -210,7 +214,8 @@ mod tests {
         let mut samplers = Samplers::default();
         samplers.header(10);
         let mut out = Messages::default();
-        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers };
+        let templates = Templates::default();
+        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers, templates: &templates };
         let taken = transcoder.flows(&set, Nanos(5), &mut out);
         assert_eq!((taken.records as usize, taken.rest), (count, 2));
         transcoder.flush(&mut out);

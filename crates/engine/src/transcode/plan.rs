@@ -2,7 +2,7 @@
 
 use flowsonde_elements::{Element, Id, Kind, Template, table};
 
-use super::{Nothing, Take, Width};
+use super::{Nothing, Sort, Take, Width};
 use crate::decode::layout::{Field, Layout};
 use flowsonde_wire::export::ipfix::REVERSE_PEN;
 
@@ -142,10 +142,10 @@ fn everything(layout: &Layout) -> Vec<Column> {
 }
 
 /// 210 paddingOctets.
-const PADDING: u16 = 210;
+pub(super) const PADDING: u16 = 210;
 
 /// What a field is called and is. The reverse of bytes and packets has a name of nProbe's.
-fn named(field: &Field) -> (Name, Kind) {
+pub(super) fn named(field: &Field) -> (Name, Kind) {
     let Some(element) = field.element else {
         return (Name::Number { pen: field.pen, id: field.id }, Kind::Octets(field.length));
     };
@@ -162,7 +162,7 @@ fn named(field: &Field) -> (Name, Kind) {
 }
 
 /// Reads a field as what it is.
-fn read(field: &Field) -> Take {
+pub(super) fn read(field: &Field) -> Take {
     let at = field.at;
     let width = if field.is_variable() { Width::Variable } else { Width::Fixed(field.length) };
     let Some(element) = field.element else { return Take::Octets(at, width) };
@@ -196,6 +196,11 @@ fn read(field: &Field) -> Take {
         Kind::I32 => Take::Signed(at, width),
         Kind::LatencyMs => Take::Latency(at, width),
         Kind::Text(_) | Kind::FixedText(_) => Take::Text(at, width),
+        Kind::List(_) if field.pen == 0 => match Sort::of(field.id) {
+            Sort::Basic => Take::BasicList(at, width),
+            Sort::SubTemplate => Take::SubTemplateList(at, width),
+            Sort::MultiTemplate => Take::MultiList(at, width),
+        },
         Kind::Octets(_) | Kind::FixedOctets(_) | Kind::List(_) => Take::Octets(at, width),
         _ if element.scales_with_sampling() => Take::Scaled(at, width),
         _ => match width {

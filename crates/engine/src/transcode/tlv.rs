@@ -240,6 +240,11 @@ impl Emit for Tlv<'_> {
     fn octets(&mut self, key: &Key, octets: &[u8]) {
         self.texted(key, |out| octets.iter().for_each(|&octet| print::hex(octet, out)));
     }
+
+    /// As a text: a list of TLV's own would make ntopng lose the message.
+    fn structure(&mut self, key: &Key, json: &[u8]) {
+        self.texted(key, |out| out.extend_from_slice(json));
+    }
 }
 
 #[cfg(test)]

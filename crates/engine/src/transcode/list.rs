@@ -176,18 +176,49 @@ fn split(
         if lists.text.last() != Some(&b'[') {
             lists.text.push(b',');
         }
-        lists.text.push(b'{');
-        let mut first = true;
-        for field in layout.fields.iter().filter(|field| !field.is(plan::PADDING)) {
-            comma(&mut first, &mut lists.text);
-            lists.text.push(b'"');
-            name(field, &mut lists.text);
-            lists.text.extend_from_slice(b"\":");
-            tell_value(field, &record, spans, c, lists, depth)?;
-        }
-        lists.text.push(b'}');
+        fields(layout, None, &record, spans, c, lists, depth)?;
     }
     Some(())
+}
+
+/// A record as an object, without the field of the same place as this one.
+fn fields(
+    layout: &Layout,
+    without: Option<&Field>,
+    record: &Record<'_>,
+    spans: &Spans,
+    c: &Context<'_>,
+    lists: &mut Lists,
+    depth: usize,
+) -> Option<()> {
+    lists.text.push(b'{');
+    let mut first = true;
+    let told = layout.fields.iter().filter(|field| !field.is(plan::PADDING));
+    for field in told.filter(|field| without.is_none_or(|without| without.at != field.at)) {
+        comma(&mut first, &mut lists.text);
+        lists.text.push(b'"');
+        name(field, &mut lists.text);
+        lists.text.extend_from_slice(b"\":");
+        tell_value(field, record, spans, c, lists, depth)?;
+    }
+    lists.text.push(b'}');
+    Some(())
+}
+
+/// A record of its own as JSON, without one field.
+pub(super) fn object(
+    layout: &Layout,
+    without: &Field,
+    record: &Record<'_>,
+    spans: &Spans,
+    c: &Context<'_>,
+) -> Option<String> {
+    let mut lists = c.lists.take();
+    lists.text.clear();
+    let told = fields(layout, Some(without), record, spans, c, &mut lists, 0);
+    let text = told.and_then(|()| core::str::from_utf8(&lists.text).ok()).map(str::to_owned);
+    c.lists.replace(lists);
+    text
 }
 
 fn comma(first: &mut bool, text: &mut Vec<u8>) {

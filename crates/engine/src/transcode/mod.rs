@@ -18,6 +18,7 @@ use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 use crate::decode::templates::Templates;
 
+mod aside;
 pub(crate) mod batch;
 mod json;
 mod list;
@@ -26,6 +27,7 @@ mod plan;
 mod text;
 mod tlv;
 
+pub use aside::{Aside, LONGEST_NAME, counter, interface, options};
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use json::Json;
 pub use list::{Lists, Sort};

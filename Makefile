@@ -71,6 +71,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/run.py
 	$(PYTHON) tests/conformance/export.py
 	$(PYTHON) tests/conformance/collect.py
+	$(PYTHON) tests/conformance/tlv.py
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full

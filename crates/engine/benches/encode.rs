@@ -37,6 +37,8 @@ fn main() {
         ("ipfix-biflow", "ipfix", true),
         ("json", "json", false),
         ("csv", "csv", false),
+        ("ntopng-tlv", "ntopng-tlv", false),
+        ("ntopng-json", "ntopng-json", false),
     ] {
         if wanted.as_deref().is_some_and(|wanted| wanted != label) {
             continue;

@@ -43,7 +43,7 @@ impl Options {
     /// Whether a summary is printed at the end: asked for, or nothing else to be seen of the flows.
     pub fn summarises(&self) -> bool {
         let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
-        (self.output.summary || nowhere) && !self.collect.any()
+        (self.output.summary || nowhere && self.zmq.endpoints.is_empty()) && !self.collect.any()
     }
 
     /// Refuses options that do not go together.
@@ -51,9 +51,6 @@ impl Options {
         let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
         if self.collect.any() {
             return self.check_collecting();
-        }
-        if !self.zmq.endpoints.is_empty() {
-            return wrong("--zmq: this version publishes collected flows only; give -3 with a port");
         }
         if self.capture.inputs.is_empty() {
             return wrong(if self.capture.none {
@@ -137,20 +134,15 @@ impl Options {
     /// The same where collected flows are merged.
     fn check_cached(&self) -> Result<(), Stop> {
         let wrong = |text: &str| Err(Stop::Usage(text.to_owned()));
-        if !self.zmq.endpoints.is_empty() {
-            return wrong(
-                "--zmq: this version publishes only flows that are not merged; leave out \
-                          --enable-collection-cache, or the c behind the port of -3",
-            );
-        }
         if self.collect.passthrough {
             return wrong(
                 "--collector-passthrough: tells records as they came, and --enable-collection-cache merges them; \
                           leave out one",
             );
         }
-        if !self.output.any() && self.export.collectors.is_empty() && !self.export.none {
-            return wrong("--collector-port: nowhere to put the flows; give --json, --csv, -P or -n");
+        let zmq = !self.zmq.endpoints.is_empty();
+        if !self.output.any() && self.export.collectors.is_empty() && !self.export.none && !zmq {
+            return wrong("--collector-port: nowhere to put the flows; give --json, --csv, -P, -n or --zmq");
         }
         self.check_flows()?;
         self.check_streams()
@@ -245,14 +237,12 @@ mod tests {
         for (words, error) in [
             (&[][..], "--interface: nothing to read"),
             (&["-i", "none"], "--interface=none: nothing to read"),
-            (&["-i-", "--zmq=tcp://*:5556"], "--zmq: this version"),
             (&["-3any", "--json=-"], "--collector-port=any: is for captures"),
             (&["-32055"], "--collector-port: nowhere"),
             (&["-32055", "--csv=-", "--collector-passthrough"], "--csv: a text file has one line"),
             (&["-32055", "-Px", "--collector-passthrough"], "--dump-path: a text file has one line"),
             (&["-32055", "-n10.0.0.1", "-nudp://10.0.0.1:2055"], "--collector=udp://10.0.0.1:2055: is named twice"),
             (&["-32055c"], "--collector-port: nowhere"),
-            (&["-32055c", "--zmq=tcp://*:5556"], "--zmq: this version publishes only flows that are not merged"),
             (&["-32055c", "--json=-", "--collector-passthrough"], "--collector-passthrough: tells"),
             (&["-32055c", "--json=-", "--csv=-"], "--csv=-: --json writes"),
             (&["-32055c", "-na", "-na"], "--collector=udp://a:2055: is named twice"),
@@ -283,6 +273,7 @@ mod tests {
             &["-32055", "-n10.0.0.1", "-V10", "--collector-passthrough", "-Px", "-Db"],
             &["-32055", "-Px"],
             &["-32055c", "--csv=-", "-na", "--ipfix-file=x"],
+            &["-32055c", "--zmq=tcp://*:5556"],
             &["-32055", "--enable-collection-cache", "-na", "-V10", "--ipfix-biflow"],
             &["--help"],
         ] {

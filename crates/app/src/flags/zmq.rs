@@ -78,7 +78,7 @@ pub const SPEC: Group = Group {
             aliases: &["ntopng"],
             value: Value::One("ENDPOINT"),
             repeat: Repeat::Adds,
-            help: "Publish collected flows for ntopng, as in tcp://*:5556",
+            help: "Publish flows for ntopng, as in tcp://*:5556",
             doc: "ntopng connects to it with `-i tcp://HOST:5556`. With several endpoints messages take turns, or go to all \
                   with `--zmq-fanout`. Who subscribes late gets what is sent from then on; nothing waits for nobody.",
             good: &["tcp://*:5556", "zmq://127.0.0.1:5556"],
@@ -107,10 +107,11 @@ pub const SPEC: Group = Group {
             value: Value::One("FORMAT"),
             default: "t",
             help: "How flows are written: t is TLV, j is JSON",
-            doc: "ntopng Community 6 and later ignores flows in JSON.",
+            doc: "ntopng Community 6 and later ignores flows in JSON. nProbe's m, JSON of several lines, is not written: what \
+                  it looks like nobody says, and ntopng reads a message as one JSON text.",
             offer: Offer::Words(&["t", "j"]),
             good: &["j", "t"],
-            bad: &["x", ""],
+            bad: &["x", "", "m"],
             apply: |options, text| {
                 options.zmq.format = one_of(text, &[("t", Format::Tlv), ("j", Format::Json)])?;
                 Ok(())

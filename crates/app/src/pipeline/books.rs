@@ -19,6 +19,7 @@ use flowsonde_engine::decode::packet;
 use flowsonde_engine::meter::cache::Counters as Meter;
 use flowsonde_io::source::Counters as Source;
 
+use super::ntopng::Sums;
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
 
@@ -53,6 +54,18 @@ impl Account {
         self.meter.started += flows - known;
         self.meter.exported += flows;
         self.handed_on += flows;
+    }
+
+    /// What ntopng is told.
+    pub fn sums(&self) -> Sums {
+        Sums {
+            bytes: self.meter.bytes,
+            packets: self.source.seen,
+            drops: self.source.kernel_drops,
+            queue_full: self.queue_full,
+            evicted: self.meter.evicted,
+            ..Sums::default()
+        }
     }
 
     /// The stage, with what it holds lost if nobody is there to hand it on.

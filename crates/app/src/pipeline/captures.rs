@@ -121,6 +121,8 @@ impl<'a, S: Source> Run<'a, S> {
 
     fn between(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
         outputs.tick(self.meter.now());
+        let (source, meter) = (self.source.counters(), self.meter.counters());
+        outputs.event(self.options, || Account { source, meter, ..self.account.clone() }.sums());
         let now = Instant::now();
         if self.progress.due(now) {
             let counters = self.meter.counters();

@@ -110,6 +110,7 @@ fn feed(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         outputs.tick(now());
+        outputs.event(books.options, || books.total().sums());
         if signal.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) || outputs.gone() {
             return Ok(());
         }
@@ -135,8 +136,10 @@ impl Books<'_> {
         let mut total = Account::default();
         for account in self.all() {
             total.source = total.source.plus(account.source);
+            total.queue_full += account.queue_full;
             total.over_count += account.over_count;
             total.meter.packets += account.meter.packets;
+            total.meter.bytes += account.meter.bytes;
             total.meter.metered += account.meter.metered;
             total.meter.started += account.meter.started;
             total.meter.evicted += account.meter.evicted;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowsonde_elements::{Element, Template};
 use flowsonde_engine::encode::{self, Encode, Error};
 use flowsonde_engine::fill::{self, Env, Tells};
+use flowsonde_engine::transcode::complete;
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::locked::Locked;
@@ -17,6 +18,7 @@ use flowsonde_io::sink::udp::{self, Udp};
 use flowsonde_io::sink::{self, Sink};
 
 use super::Signal;
+use super::ntopng::{self, Home, Ntopng};
 use super::outputs::{Output, Outputs};
 use super::setup::Plan;
 use super::summary::Summary;
@@ -24,6 +26,7 @@ use crate::flags::Options;
 use crate::flags::export::{Export, Version};
 use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Collector, Transport};
+use crate::flags::zmq::Format;
 use crate::log;
 use crate::stop::Stop;
 
@@ -51,6 +54,12 @@ pub(super) fn open_outputs(
     }
     if let Some(directory) = &options.output.dump_path {
         local.push(open_dump(&formats, directory, patient.then_some(signal))?);
+    }
+    if !options.zmq.endpoints.is_empty() {
+        let home = Home { interface: source.to_owned(), address: plan.env.address.into() };
+        let ntopng = Ntopng::open(options, home, complete(&plan.template).iter(), patient)?;
+        let encoder = formats.start(format_for_ntopng(options), usize::MAX, true)?;
+        local.push(Output::to_ntopng(ntopng::name(options), encoder, ntopng));
     }
     let mut collectors = Vec::new();
     tell_left_out(options, &plan.template);
@@ -116,6 +125,8 @@ pub(super) fn encoding(options: &Options, template: &Template, max_message: usiz
         announced_sampling: 1,
         separator: options.output.separator,
         collected: false,
+        batching: ntopng::batching(options),
+        labels: options.zmq.labels,
     }
 }
 
@@ -287,6 +298,13 @@ pub(super) fn collector_sink(
         None => sink,
     };
     Ok((sink, longest))
+}
+
+fn format_for_ntopng(options: &Options) -> &'static str {
+    match options.zmq.format {
+        Format::Tlv => "ntopng-tlv",
+        Format::Json => "ntopng-json",
+    }
 }
 
 pub(super) fn format_of(export: &Export) -> &'static str {

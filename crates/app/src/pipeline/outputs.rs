@@ -1,5 +1,6 @@
 //! Every place records go to, and how flows are dealt out to them.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use flowsonde_engine::encode::{self, Encode, Messages};
@@ -8,7 +9,9 @@ use flowsonde_engine::meter::{Ended, View};
 use flowsonde_io::sink::{self, Sink};
 use flowsonde_wire::Nanos;
 
+use super::ntopng::{Ntopng, Sums};
 use super::summary::Summary;
+use crate::flags::Options;
 use crate::log;
 use crate::stop::Stop;
 
@@ -21,7 +24,7 @@ pub struct Output {
     /// What the ledger calls it.
     pub name: String,
     encoder: Box<dyn Encode>,
-    sink: Box<dyn Sink>,
+    sink: To,
     messages: Messages,
     /// Messages are sent by the time of their flows, not when there are many: files are cut by it.
     by_time: bool,
@@ -33,11 +36,47 @@ pub struct Output {
     before: u64,
 }
 
+/// Where messages go.
+enum To {
+    Sink(Box<dyn Sink>),
+    /// Is told more than flows.
+    Ntopng(Box<Ntopng>),
+}
+
+impl Deref for To {
+    type Target = dyn Sink;
+
+    fn deref(&self) -> &(dyn Sink + 'static) {
+        match self {
+            To::Sink(sink) => &**sink,
+            To::Ntopng(ntopng) => &**ntopng,
+        }
+    }
+}
+
+impl DerefMut for To {
+    fn deref_mut(&mut self) -> &mut (dyn Sink + 'static) {
+        match self {
+            To::Sink(sink) => &mut **sink,
+            To::Ntopng(ntopng) => &mut **ntopng,
+        }
+    }
+}
+
 impl Output {
     /// Puts the two together.
     pub fn new(name: impl Into<String>, encoder: Box<dyn Encode>, sink: Box<dyn Sink>) -> Output {
+        Output::to(name.into(), encoder, To::Sink(sink))
+    }
+
+    /// The same for ntopng.
+    pub fn to_ntopng(name: String, encoder: Box<dyn Encode>, ntopng: Ntopng) -> Output {
+        Output::to(name, encoder, To::Ntopng(Box::new(ntopng)))
+    }
+
+    fn to(name: String, encoder: Box<dyn Encode>, sink: To) -> Output {
         Output {
-            name: name.into(),
+            name,
             encoder,
             sink,
             messages: Messages::default(),
@@ -319,6 +358,15 @@ impl Outputs {
         self.begin(now);
         for output in self.local.iter_mut().chain(&mut self.collectors) {
             output.tick(&self.env, self.booted);
+        }
+    }
+
+    /// Tells ntopng how the probe does, when that is due.
+    pub fn event(&mut self, options: &Options, sums: impl Fn() -> Sums) {
+        for output in &mut self.local {
+            if let To::Ntopng(ntopng) = &mut output.sink {
+                ntopng.event(options, || Sums { flows: self.flows, ..sums() });
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
 use flowsonde_engine::meter::config::{self, Config, MinBytes};
 use flowsonde_engine::meter::key::{Network, Parts};
 use flowsonde_engine::meter::{Group, Groups};
+use flowsonde_engine::transcode::complete;
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 
 use crate::flags::Options;
@@ -42,7 +43,10 @@ impl Plan {
     /// The same for collected flows that are merged.
     pub fn collected(options: &Options) -> Result<Plan, Stop> {
         let template = template(options, Mode::Collector)?;
-        let mut groups = fill::groups_of_collected(&template);
+        let mut groups = match options.zmq.endpoints.is_empty() {
+            true => fill::groups_of_collected(&template),
+            false => fill::groups_of_collected(&complete(&template)),
+        };
         if !options.export.collectors.is_empty() && options.export.version == Version::V5 {
             // Its records have a place for it, whatever the template.
             groups = groups.with(Group::Hops);

@@ -187,7 +187,13 @@ impl Collector {
             session.counters.sets += 1;
             session.counters.sets_decoded += 1;
             let bytes = records.get(..whole).unwrap_or(&[]);
-            let taken = out.flows(&Set { layout, bytes, about: &about, samplers: &session.samplers });
+            let taken = out.flows(&Set {
+                layout,
+                bytes,
+                about: &about,
+                samplers: &session.samplers,
+                templates: &session.templates,
+            });
             session.counters.flows += u64::from(taken.records);
         }
         held.settle();

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
-    use crate::decode::templates::Layouts;
+    use crate::decode::templates::{Layouts, Templates};
     use flowsonde_elements::VARIABLE;
     use flowsonde_wire::Nanos;
     use flowsonde_wire::export::{Transport, ipfix::Specifier};
@@ -188,7 +188,8 @@ mod tests {
             arrival: Nanos(0),
             shift: 0,
         };
-        let set = Set { layout: &layout, bytes: &bytes, about: &about, samplers: &Samplers::default() };
+        let (samplers, templates) = (Samplers::default(), Templates::default());
+        let set = Set { layout: &layout, bytes: &bytes, about: &about, samplers: &samplers, templates: &templates };
         let mut sieve = Sieve::new(Filter { conditions });
         let (mut found, mut spans) = (Vec::new(), Spans::default());
         let taken = sieve.sift(&set, &mut |set| {

@@ -369,7 +369,7 @@ impl Sampler {
 }
 
 /// The element of a number, of reverse numbers the forward element.
-fn element(pen: u32, id: u16) -> Option<&'static Element> {
+pub(crate) fn element(pen: u32, id: u16) -> Option<&'static Element> {
     match pen {
         REVERSE_PEN => registry::by_ipfix(0, id),
         pen => registry::by_ipfix(pen, id),

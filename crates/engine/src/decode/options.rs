@@ -25,5 +25,5 @@ pub(super) fn learn(session: &mut Session, about: &About, layout: &Arc<Layout>, 
             session.init = (millis > 0).then_some(Nanos(millis.saturating_mul(1_000_000)));
         }
     }
-    out.options(&Set { layout, bytes, about, samplers: &session.samplers });
+    out.options(&Set { layout, bytes, about, samplers: &session.samplers, templates: &session.templates });
 }

@@ -9,6 +9,7 @@ use flowsonde_wire::export::sflow5::{self, counters};
 
 use super::layout::Layout;
 use super::sampling::Samplers;
+use super::templates::Templates;
 
 /// A format of flow export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,8 @@ pub struct Set<'a> {
     pub about: &'a About,
     /// The rates they were sampled at.
     pub samplers: &'a Samplers,
+    /// The templates of the same session, for records in lists (RFC 6313).
+    pub templates: &'a Templates,
 }
 
 /// What takes data records.

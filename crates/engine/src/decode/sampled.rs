@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::packet::{self, Packet};
 use super::records::{About, Receive, Set};
 use super::sampling::Samplers;
-use super::templates::Layouts;
+use super::templates::{Layouts, Templates};
 use crate::meter::key::KeyParts;
 
 /// What is known of a sampled packet. What is not known is 0.
@@ -115,6 +115,8 @@ pub struct Rows {
     ipv4: Family,
     ipv6: Family,
     parts: KeyParts,
+    /// None: what is made here has no lists.
+    templates: Templates,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Rows {
             let layout = layouts.of(&fields, 0).expect("sampled packets have a layout");
             Family { layout, bytes: Vec::new() }
         };
-        Rows { ipv4: family(&IPV4), ipv6: family(&IPV6), parts: KeyParts::default() }
+        Rows { ipv4: family(&IPV4), ipv6: family(&IPV6), parts: KeyParts::default(), templates: Templates::default() }
     }
 
     /// Reads the first bytes of a packet with the probe's own decoder.
@@ -171,7 +173,8 @@ impl Rows {
         let mut records = 0;
         for Family { layout, bytes } in [&mut self.ipv4, &mut self.ipv6] {
             if !bytes.is_empty() {
-                records += u64::from(out.flows(&Set { layout, bytes, about, samplers }).records);
+                records +=
+                    u64::from(out.flows(&Set { layout, bytes, about, samplers, templates: &self.templates }).records);
                 bytes.clear();
             }
         }

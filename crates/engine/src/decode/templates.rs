@@ -51,6 +51,11 @@ impl Templates {
         Some(Arc::clone(&template.layout))
     }
 
+    /// The layout of this id, for records in lists: as old as it may be, as the set they came in is known.
+    pub fn peek(&self, id: u16) -> Option<&Arc<Layout>> {
+        self.by_id.get(&id).map(|template| &template.layout)
+    }
+
     /// Notes a template. False when there is no room for another id.
     pub fn insert(&mut self, id: u16, layout: Arc<Layout>, now: Nanos) -> bool {
         self.last = None;

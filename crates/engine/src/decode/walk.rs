@@ -167,7 +167,7 @@ pub(super) fn deliver(
         sections.read(session, about, layout, bytes, out);
         return;
     }
-    let taken = out.flows(&Set { layout, bytes, about, samplers: &session.samplers });
+    let taken = out.flows(&Set { layout, bytes, about, samplers: &session.samplers, templates: &session.templates });
     session.counters.flows += u64::from(taken.records);
 }
 

@@ -10,6 +10,7 @@ mod ipfix_file;
 mod json;
 pub(crate) mod netflow5;
 mod netflow9;
+mod ntopng;
 mod options;
 pub(crate) mod print;
 mod program;
@@ -28,7 +29,9 @@ pub use ipfix_file::ipfix_file;
 pub use json::{Json, json};
 pub use netflow5::{NetFlow5, netflow5};
 pub use netflow9::{NetFlow9, netflow9};
+pub use ntopng::Ntopng;
 pub use options::{Error, Options};
+pub use print::escape;
 pub use session::Session;
 
 /// An export format: its name, what it is, and how an encoder of it is made.
@@ -43,7 +46,8 @@ pub struct Format {
 }
 
 /// Every format.
-pub const SPECS: &[Format] = &[netflow5::SPEC, netflow9::SPEC, ipfix::SPEC, ipfix_file::SPEC, json::SPEC, csv::SPEC];
+pub const SPECS: &[Format] =
+    &[netflow5::SPEC, netflow9::SPEC, ipfix::SPEC, ipfix_file::SPEC, json::SPEC, csv::SPEC, ntopng::TLV, ntopng::JSON];
 
 /// The format of this name.
 pub fn format(name: &str) -> Option<&'static Format> {

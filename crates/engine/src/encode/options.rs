@@ -6,6 +6,8 @@ use flowsonde_elements::{Element, Template};
 
 use crate::fill;
 
+use crate::transcode::Batching;
+
 /// How to encode. Each format reads the part that concerns it.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -38,6 +40,10 @@ pub struct Options {
     pub separator: char,
     /// Flows were collected and merged, not made from packets.
     pub collected: bool,
+    /// What bounds a message for ntopng.
+    pub batching: Batching,
+    /// Names instead of numbers as keys for ntopng (`--json-labels`).
+    pub labels: bool,
 }
 
 impl Options {
@@ -64,6 +70,8 @@ impl Default for Options {
             announced_sampling: 1,
             separator: '|',
             collected: false,
+            batching: Batching::default(),
+            labels: false,
         }
     }
 }

@@ -43,7 +43,7 @@ impl Printer {
             Source::Constant(bytes) => out.extend_from_slice(bytes),
             Source::Filled(fill) => match fill {
                 Fill::Number(read) => number(read(v, env), out),
-                Fill::Latency(read) => latency(read(v), out),
+                Fill::Latency(read) => latency(read(v).into(), out),
                 Fill::Ipv4(read) => ipv4(read(v, env), out),
                 Fill::Ipv6(read) => ipv6(read(v, env), out),
                 Fill::Mac(read) => mac(read(v), out),
@@ -122,17 +122,17 @@ fn eight(n: u64) -> u64 {
 }
 
 /// Milliseconds with as many digits of microseconds as there are, at least one: 38.612, 5.5, 0.0.
-fn latency(micros: u32, out: &mut Vec<u8>) {
-    number(u64::from(micros / 1000), out);
+pub(crate) fn latency(micros: u64, out: &mut Vec<u8>) {
+    number(micros / 1000, out);
     let rest = micros % 1000;
-    let digit = |n: u32| b'0' + (n % 10) as u8;
+    let digit = |n: u64| b'0' + (n % 10) as u8;
     let digits = [b'.', digit(rest / 100), digit(rest / 10), digit(rest)];
     let length = match rest {
         _ if rest.is_multiple_of(100) => 2,
         _ if rest.is_multiple_of(10) => 3,
         _ => 4,
     };
-    out.extend(digits.into_iter().take(length));
+    out.extend_from_slice(digits.get(..length).unwrap_or(&digits));
 }
 
 #[inline]
@@ -227,7 +227,7 @@ pub(crate) fn ipv6(octets: [u8; 16], out: &mut Vec<u8>) {
 }
 
 /// Appends a text as the inside of a JSON string.
-pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
+pub fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
         let (plain, special) = rest.split_at(at);

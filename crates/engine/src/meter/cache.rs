@@ -53,6 +53,8 @@ type Due = [Option<Entry>; GROUP];
 pub struct Counters {
     /// Frames taken, or collected records.
     pub packets: u64,
+    /// Their lengths on the wire.
+    pub bytes: u64,
     /// Packets counted in a flow, or records.
     pub metered: u64,
     /// Packets passed over by sampling.
@@ -157,6 +159,7 @@ impl Meter {
         let mut packets: [Option<Packet<'_>>; BATCH] = [None; BATCH];
         let mut hashes = [0u32; BATCH];
         self.counters.packets += frames.len() as u64;
+        self.counters.bytes += frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         self.follow_clock(frames, out);
         for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
             if self.config.sample > 1 && self.sampled_out() {

@@ -226,12 +226,14 @@ impl<F: Form> Emit for Filling<'_, F> {
         number(u64),
         signed(i64),
         float(f64),
+        latency(u64),
         boolean(bool),
         time(Nanos),
         ipv4([u8; 4]),
         ipv6([u8; 16]),
         mac([u8; 6]),
         text(&[u8]),
-        octets(&[u8])
+        octets(&[u8]),
+        structure(&[u8])
     );
 }

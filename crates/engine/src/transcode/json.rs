@@ -33,6 +33,11 @@ impl Key {
         key
     }
 
+    /// No key: a value of a list.
+    pub(super) fn bare(when: When) -> Key {
+        Key { before: [0; SHORT], length: 0, long: Box::default(), when }
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.length == 0 {
             &self.long
@@ -83,6 +88,12 @@ impl Json<'_> {
         print::escape(&told, &mut before);
         before.extend_from_slice(b"\":");
         Key::new(&before, When::of(kind))
+    }
+
+    /// JSON as it is.
+    pub(super) fn object(&mut self, key: &Key, json: &[u8]) {
+        key.put(self.out);
+        self.out.extend_from_slice(json);
     }
 
     #[inline]
@@ -139,7 +150,13 @@ impl Emit for Json<'_> {
         key.put(self.out);
         // JSON has no number for what is none.
         let n = if n.is_finite() { n } else { 0.0 };
-        self.out.extend_from_slice(format!("{n:?}").as_bytes());
+        use std::io::Write as _;
+        let _infallible = write!(self.out, "{n:?}");
+    }
+
+    fn latency(&mut self, key: &Key, micros: u64) {
+        key.put(self.out);
+        print::latency(micros, self.out);
     }
 
     fn boolean(&mut self, key: &Key, truth: bool) {
@@ -174,5 +191,10 @@ impl Emit for Json<'_> {
 
     fn octets(&mut self, key: &Key, octets: &[u8]) {
         self.quoted(key, |out| octets.iter().for_each(|&octet| print::hex(octet, out)));
+    }
+
+    /// As a text, which is all that ntopng takes.
+    fn structure(&mut self, key: &Key, json: &[u8]) {
+        self.text(key, json);
     }
 }

@@ -8,16 +8,20 @@
 //! A [`Program`] is compiled once a layout and output. Each op knows where its value lies, how it is read, and what the
 //! output puts before it. A record is never taken apart into values first.
 
+use core::cell::RefCell;
 use core::net::IpAddr;
 
+use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
 use crate::decode::layout::{At, Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 use crate::decode::sampling::Told;
+use crate::decode::templates::Templates;
 
 mod announced;
-mod batch;
+mod aside;
+pub(crate) mod batch;
 #[cfg(test)]
 mod by_hand;
 mod csv;
@@ -25,6 +29,7 @@ mod export;
 #[cfg(test)]
 mod hostile;
 mod json;
+mod list;
 mod output;
 mod pass;
 mod per_layout;
@@ -33,15 +38,17 @@ mod text;
 mod tlv;
 
 pub use announced::Announced;
+pub use aside::{Aside, LONGEST_NAME, counter, interface, options};
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use csv::TextLines;
 pub use export::{Export, Export5};
 pub use json::Json;
+pub use list::{Lists, Sort};
 pub use output::{Batches, JsonBatches, Lines, Lost, TlvBatches, Transcode};
 pub use pass::Pass;
 pub use per_layout::{PerLayout, Programs};
 pub(crate) use plan::take;
-pub use plan::{Column, Name, Plan};
+pub use plan::{Column, Name, Plan, complete};
 pub use tlv::Tlv;
 
 /// How a value is had.
@@ -77,6 +84,12 @@ pub enum Take {
     Text(At, Width),
     /// Octets.
     Octets(At, Width),
+    /// A basicList (RFC 6313).
+    BasicList(At, Width),
+    /// A subTemplateList.
+    SubTemplateList(At, Width),
+    /// A subTemplateMultiList.
+    MultiList(At, Width),
     /// Milliseconds since the exporter started.
     Uptime(At),
     /// Seconds since 1970.
@@ -148,6 +161,37 @@ pub enum Nothing {
     Text,
 }
 
+impl Nothing {
+    /// What stands for a value of this kind.
+    pub const fn of(kind: Kind) -> Nothing {
+        match kind {
+            Kind::LatencyMs | Kind::F64 => Nothing::Float,
+            Kind::Bool => Nothing::Bool,
+            Kind::Ipv4 => Nothing::Ipv4,
+            Kind::Ipv6 => Nothing::Ipv6,
+            Kind::Mac => Nothing::Mac,
+            Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) | Kind::Octets(_) | Kind::FixedOctets(_) => {
+                Nothing::Text
+            }
+            _ => Nothing::Number,
+        }
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub(crate) fn tell<E: Emit>(self, key: &E::Key, out: &mut E) {
+        match self {
+            Nothing::Number => out.number(key, 0),
+            Nothing::Float => out.latency(key, 0),
+            Nothing::Bool => out.boolean(key, false),
+            Nothing::Ipv4 => out.ipv4(key, [0; 4]),
+            Nothing::Ipv6 => out.ipv6(key, [0; 16]),
+            Nothing::Mac => out.mac(key, [0; 6]),
+            Nothing::Text => out.text(key, &[]),
+        }
+    }
+}
+
 /// Bytes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -195,6 +239,10 @@ pub trait Emit {
     fn signed(&mut self, key: &Self::Key, n: i64);
     /// A float.
     fn float(&mut self, key: &Self::Key, n: f64);
+    /// A duration in microseconds, told as milliseconds with a fraction.
+    fn latency(&mut self, key: &Self::Key, micros: u64) {
+        self.float(key, micros as f64 / 1000.0);
+    }
     /// A truth value.
     fn boolean(&mut self, key: &Self::Key, truth: bool);
     /// A moment.
@@ -209,6 +257,10 @@ pub trait Emit {
     fn text(&mut self, key: &Self::Key, text: &[u8]);
     /// Octets.
     fn octets(&mut self, key: &Self::Key, octets: &[u8]);
+    /// A JSON object that stands for structured data.
+    fn structure(&mut self, key: &Self::Key, json: &[u8]) {
+        self.text(key, json);
+    }
 }
 
 /// What records tell of the probe itself.
@@ -284,10 +336,12 @@ impl<K> Number<K> {
 }
 
 /// Memory that programs use again and again.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Scratch {
     /// Parts of the record at hand.
     pub spans: Spans,
+    /// Where lists are put together.
+    pub lists: RefCell<Lists>,
     /// What all records of the set at hand have, one step behind the other, and where each ends.
     same: Vec<u8>,
     ends: Vec<usize>,
@@ -327,12 +381,12 @@ impl<K: Key> Program<K> {
         let mut taken = Taken::default();
         let usual = set.samplers.usually();
         let silent = set.layout.sampling.is_silent();
-        self.prepare(&Context { about: set.about, home, sampling: usual }, scratch, out);
-        let Scratch { spans, same, ends } = scratch;
+        self.prepare(set, home, scratch, out);
+        let Scratch { spans, lists, same, ends } = scratch;
         let mut page = [0; PAGE];
         while let Some((record, after)) = set.layout.split(rest, spans) {
             let sampling = if silent { usual } else { set.samplers.told_of(set.layout, &record, spans) };
-            let context = Context { about: set.about, home, sampling };
+            let context = Context { about: set.about, home, sampling, templates: set.templates, lists };
             self.record(&record, rest, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;
@@ -357,20 +411,23 @@ impl<K: Key> Program<K> {
     }
 
     /// Writes what all records of a set have.
-    fn prepare<E: Emit<Key = K>>(&self, context: &Context<'_>, scratch: &mut Scratch, out: &mut E) {
-        scratch.same.clear();
-        scratch.ends.clear();
+    fn prepare<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) {
+        let Scratch { lists, same, ends, .. } = scratch;
+        let sampling = set.samplers.usually();
+        let context = &Context { about: set.about, home, sampling, templates: set.templates, lists };
+        same.clear();
+        ends.clear();
         let start = out.buffer().len();
         let (nothing, nowhere) = (Record::new(&[]), Spans::default());
         for step in &self.steps {
             if let Step::Same(group) = step {
                 group.iter().for_each(|(take, key)| take.run(&nothing, &nowhere, context, key, out));
-                scratch.ends.push(out.buffer().len() - start);
+                ends.push(out.buffer().len() - start);
             }
         }
-        scratch.same.extend_from_slice(out.buffer().get(start..).unwrap_or(&[]));
+        same.extend_from_slice(out.buffer().get(start..).unwrap_or(&[]));
         // So that a whole place can be copied from anywhere in it.
-        scratch.same.extend_from_slice(&[0; size_of::<Place>()]);
+        same.extend_from_slice(&[0; size_of::<Place>()]);
         out.buffer().truncate(start);
     }
 
@@ -454,6 +511,10 @@ pub struct Context<'a> {
     pub home: &'a Home,
     /// How its packets were sampled.
     pub sampling: Told,
+    /// What the records of lists look like.
+    pub templates: &'a Templates,
+    /// Where lists are put together.
+    pub lists: &'a RefCell<Lists>,
 }
 
 impl Context<'_> {
@@ -549,10 +610,13 @@ impl Take {
             Take::Mac(at) => out.mac(key, r.array(at, s)),
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
             Take::Float(at, width) => out.float(key, float(value(r, s, at, width))),
-            Take::Latency(at, width) => out.float(key, uint(r, s, at, width) as f64),
+            Take::Latency(at, width) => out.latency(key, uint(r, s, at, width).saturating_mul(1000)),
             Take::Bool(at) => out.boolean(key, r.array(at, s) == [1]),
             Take::Text(at, width) => out.text(key, trimmed(value(r, s, at, width))),
             Take::Octets(at, width) => out.octets(key, value(r, s, at, width)),
+            Take::BasicList(at, width) => list::tell(Sort::Basic, value(r, s, at, width), c, key, out),
+            Take::SubTemplateList(at, width) => list::tell(Sort::SubTemplate, value(r, s, at, width), c, key, out),
+            Take::MultiList(at, width) => list::tell(Sort::MultiTemplate, value(r, s, at, width), c, key, out),
             Take::Seconds(at, width) => out.time(key, c.about.moment(Nanos::new(uint(r, s, at, width), 0))),
             Take::Millis(at, width) => {
                 out.time(key, c.about.moment(Nanos(uint(r, s, at, width).saturating_mul(1_000_000))))
@@ -586,15 +650,7 @@ impl Take {
             Take::Probe => out.ipv4(key, c.home.address),
             Take::Source => out.number(key, source_id(c.home.address, c.about.exporter).into()),
             Take::Origin => out.number(key, origin(c.about)),
-            Take::Nothing(nothing) => match nothing {
-                Nothing::Number => out.number(key, 0),
-                Nothing::Float => out.float(key, 0.0),
-                Nothing::Bool => out.boolean(key, false),
-                Nothing::Ipv4 => out.ipv4(key, [0; 4]),
-                Nothing::Ipv6 => out.ipv6(key, [0; 16]),
-                Nothing::Mac => out.mac(key, [0; 6]),
-                Nothing::Text => out.text(key, &[]),
-            },
+            Take::Nothing(nothing) => nothing.tell(key, out),
         }
     }
 }

@@ -125,6 +125,7 @@ impl Emit for Line<'_> {
         number(u64),
         signed(i64),
         float(f64),
+        latency(u64),
         boolean(bool),
         time(Nanos),
         ipv4([u8; 4]),
@@ -133,6 +134,11 @@ impl Emit for Line<'_> {
         text(&[u8]),
         octets(&[u8])
     );
+
+    /// A line has room for what a message for ntopng has not: the object itself.
+    fn structure(&mut self, key: &json::Key, json: &[u8]) {
+        self.json().object(key, json);
+    }
 }
 
 /// Records in messages for ZeroMQ, in a format.
@@ -189,7 +195,7 @@ mod tests {
     use super::*;
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
-    use crate::decode::templates::Layouts;
+    use crate::decode::templates::{Layouts, Templates};
     use flowsonde_wire::export::Transport;
     use flowsonde_wire::export::ipfix::{Specifier, VARIABLE};
 
@@ -243,7 +249,8 @@ mod tests {
         let mut samplers = Samplers::default();
         samplers.header(10);
         let mut out = Messages::default();
-        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers };
+        let templates = Templates::default();
+        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers, templates: &templates };
         let taken = transcoder.flows(&set, Nanos(5), &mut out);
         assert_eq!((taken.records as usize, taken.rest), (count, 2));
         transcoder.flush(&mut out);

@@ -2,7 +2,7 @@
 
 use flowsonde_elements::{Element, Id, Kind, Template, table};
 
-use super::{Nothing, Take, Width};
+use super::{Nothing, Sort, Take, Width};
 use crate::decode::layout::{Field, Layout};
 use flowsonde_wire::export::ipfix::REVERSE_PEN;
 
@@ -110,6 +110,12 @@ const NTOPNG: [&Element; 13] = [
     &table::EXPORTER_IPV4_ADDRESS,
 ];
 
+/// A template with what ntopng cannot do without behind it, where it is not asked for.
+pub fn complete(template: &Template) -> Template {
+    let needed = NTOPNG.into_iter().chain([&table::IPV6_SRC_ADDR, &table::IPV6_DST_ADDR]);
+    template.iter().chain(needed).collect()
+}
+
 /// Every field but padding, and who sent it.
 fn everything(layout: &Layout) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::with_capacity(layout.fields.len());
@@ -145,10 +151,10 @@ fn everything(layout: &Layout) -> Vec<Column> {
 }
 
 /// 210 paddingOctets.
-const PADDING: u16 = 210;
+pub(super) const PADDING: u16 = 210;
 
 /// What a field is called and is. The reverse of bytes and packets has a name of nProbe's.
-fn named(field: &Field) -> (Name, Kind) {
+pub(super) fn named(field: &Field) -> (Name, Kind) {
     let Some(element) = field.element else {
         return (Name::Number { pen: field.pen, id: field.id }, Kind::Octets(field.length));
     };
@@ -165,7 +171,7 @@ fn named(field: &Field) -> (Name, Kind) {
 }
 
 /// Reads a field as what it is.
-fn read(field: &Field) -> Take {
+pub(super) fn read(field: &Field) -> Take {
     let at = field.at;
     let width = if field.is_variable() { Width::Variable } else { Width::Fixed(field.length) };
     let Some(element) = field.element else { return Take::Octets(at, width) };
@@ -199,6 +205,11 @@ fn read(field: &Field) -> Take {
         Kind::I32 => Take::Signed(at, width),
         Kind::LatencyMs => Take::Latency(at, width),
         Kind::Text(_) | Kind::FixedText(_) => Take::Text(at, width),
+        Kind::List(_) if field.pen == 0 => match Sort::of(field.id) {
+            Sort::Basic => Take::BasicList(at, width),
+            Sort::SubTemplate => Take::SubTemplateList(at, width),
+            Sort::MultiTemplate => Take::MultiList(at, width),
+        },
         Kind::Octets(_) | Kind::FixedOctets(_) | Kind::List(_) => Take::Octets(at, width),
         _ if element.scales_with_sampling() => Take::Scaled(at, width),
         _ => match width {
@@ -222,7 +233,7 @@ pub(super) fn wanted(layout: &Layout, element: &'static Element) -> Column {
     let take = always(element)
         .or_else(|| own(layout, element))
         .or_else(|| other(layout, element))
-        .unwrap_or(Take::Nothing(nothing(kind)));
+        .unwrap_or(Take::Nothing(Nothing::of(kind)));
     Column { name: Name::Element(element), kind, take }
 }
 
@@ -321,16 +332,4 @@ fn icmp(layout: &Layout, [kind, code]: [u16; 2]) -> Option<Take> {
 
 fn pair(layout: &Layout, ids: &[u16], take: fn(crate::decode::layout::At) -> Take) -> Option<Take> {
     ids.iter().find_map(|&id| layout.find(id)).filter(|field| field.length == 2).map(|field| take(field.at))
-}
-
-const fn nothing(kind: Kind) -> Nothing {
-    match kind {
-        Kind::LatencyMs | Kind::F64 => Nothing::Float,
-        Kind::Bool => Nothing::Bool,
-        Kind::Ipv4 => Nothing::Ipv4,
-        Kind::Ipv6 => Nothing::Ipv6,
-        Kind::Mac => Nothing::Mac,
-        Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) | Kind::Octets(_) | Kind::FixedOctets(_) => Nothing::Text,
-        _ => Nothing::Number,
-    }
 }

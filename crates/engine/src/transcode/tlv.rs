@@ -223,6 +223,10 @@ impl Emit for Tlv<'_> {
         self.out.extend_from_slice(&(n as f32).to_le_bytes());
     }
 
+    fn latency(&mut self, key: &Key, micros: u64) {
+        self.float(key, micros as f64 / 1000.0);
+    }
+
     fn boolean(&mut self, key: &Key, truth: bool) {
         self.number(key, truth.into());
     }
@@ -255,6 +259,11 @@ impl Emit for Tlv<'_> {
 
     fn octets(&mut self, key: &Key, octets: &[u8]) {
         self.texted(key, |out| octets.iter().for_each(|&octet| print::hex(octet, out)));
+    }
+
+    /// As a text: a list of TLV's own would make ntopng lose the message.
+    fn structure(&mut self, key: &Key, json: &[u8]) {
+        self.texted(key, |out| out.extend_from_slice(json));
     }
 }
 

@@ -13,7 +13,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use flowsonde_engine::decode::records::Version;
@@ -25,6 +25,7 @@ use flowsonde_io::source::exports::{Counters as Source, Exports};
 use super::desk::{Desk, Lines};
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
+use crate::pipeline::ntopng::{Collected, Exporter as Told, Sums};
 
 /// What one source and its desk did.
 #[derive(Clone, Debug)]
@@ -152,51 +153,29 @@ impl Account {
     }
 }
 
-/// Sums over all desks, for ntopng.
-#[derive(Clone, Debug, Default)]
-pub struct Sums {
-    pub bytes: u64,
-    pub datagrams: u64,
-    pub kernel_drops: u64,
-    pub rejected: u64,
-    pub flows: u64,
-    pub samples: u64,
-    pub sample_drops: u64,
-    pub queue_full: u64,
-    pub exporters: Vec<Told>,
-}
-
-/// What ntopng is told of an exporter.
-#[derive(Clone, Debug)]
-pub struct Told {
-    pub address: IpAddr,
-    pub last_seen: u64,
-    pub samples: u64,
-    pub flows: u64,
-    pub lost: u64,
-}
-
 /// The sums of these accounts.
 pub fn sums(accounts: &[Account]) -> Sums {
     let mut sums = Sums::default();
+    let mut collected = Collected::default();
     for account in accounts {
         sums.bytes += account.source.bytes;
-        sums.datagrams += account.source.datagrams;
-        sums.kernel_drops += account.source.kernel_drops;
-        sums.rejected += account.rejected.iter().map(|(_, count)| count).sum::<u64>();
+        sums.packets += account.source.datagrams;
+        sums.drops += account.source.kernel_drops;
         sums.queue_full += account.lines.iter().map(|line| line.queue_full).sum::<u64>();
+        collected.rejected += account.rejected.iter().map(|(_, count)| count).sum::<u64>();
         for (address, exporter) in account.exporters() {
             let counters = &exporter.counters;
             let (samples, flows) = if exporter.sflow { (counters.flows, 0) } else { (0, counters.flows) };
-            sums.samples += samples;
-            sums.flows += flows;
-            sums.sample_drops += counters.sample_drops;
+            collected.samples += samples;
+            collected.flows += flows;
+            collected.sample_drops += counters.sample_drops;
             let last_seen = exporter.last_seen;
             let lost = counters.lost_flows + counters.lost_records + counters.lost_messages;
-            sums.exporters.push(Told { address: address.ip(), last_seen, samples, flows, lost });
+            collected.exporters.push(Told { address: address.ip(), last_seen, samples, flows, lost });
         }
     }
-    sums
+    sums.flows = collected.flows + collected.samples;
+    Sums { collected: Some(collected), ..sums }
 }
 
 /// The ledger of these accounts and outputs.

@@ -242,6 +242,7 @@ fn feed(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         outputs.tick(now());
+        outputs.event(books.options, || books.sums());
         if signal.load(Ordering::Relaxed) || outputs.gone() {
             return Ok(());
         }
@@ -263,6 +264,12 @@ struct Books<'a> {
 }
 
 impl Books<'_> {
+    /// For ntopng.
+    fn sums(&self) -> pipeline::ntopng::Sums {
+        let came: Vec<_> = self.accounts.iter().map(|account| lock(account).came.clone()).collect();
+        books::sums(&came)
+    }
+
     fn show(&self, outputs: &Outputs, last: bool) -> Result<(), Stop> {
         let accounts: Vec<Account> = self.accounts.iter().map(|account| lock(account).clone()).collect();
         pipeline::show(self.options, &ledger(&accounts, outputs, last), last)

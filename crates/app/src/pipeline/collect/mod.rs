@@ -12,7 +12,6 @@ mod bad_packets;
 mod books;
 mod cached;
 mod desk;
-mod ntopng;
 mod outputs;
 mod template_cache;
 mod transcoders;
@@ -176,9 +175,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
         if outputs.due() {
-            if outputs.wants_event() {
-                outputs.event(&books::sums(&snapshot()), options);
-            }
+            outputs.event(options, || books::sums(&snapshot()));
             outputs.clock(now());
             outputs.tick();
             cache.iter_mut().for_each(|cache| cache.write(false));

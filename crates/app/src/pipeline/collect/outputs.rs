@@ -1,22 +1,20 @@
 //! Where collected records go: one transcoder an output at every desk, one sink for all desks.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use flowsonde_engine::encode::{self, Messages};
-use flowsonde_engine::transcode::Announced;
+use flowsonde_engine::transcode::{Announced, complete};
 use flowsonde_io::sink::file::File;
-use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
 use flowsonde_wire::Nanos;
 
-use super::books::Sums;
-use super::ntopng;
 use super::transcoders::{Writes, template};
 use crate::flags::Options;
 use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Transport};
-use crate::flags::zmq::{Format, Header};
 use crate::log;
+use crate::pipeline::ntopng::{self, Ntopng, Sums};
 use crate::pipeline::outputs::failure;
 use crate::pipeline::{Signal, open};
 use crate::stop::Stop;
@@ -124,10 +122,9 @@ impl Output {
 /// Every sink.
 pub struct Outputs {
     all: Vec<Output>,
-    zmq: Option<(String, Zmq)>,
+    ntopng: Option<(String, Ntopng)>,
     /// What each of them writes, by number.
     writes: Vec<Writes>,
-    ntopng: ntopng::Teller,
     ticked: Instant,
 }
 
@@ -181,15 +178,14 @@ impl Outputs {
             all.push(if renewed { output.announcing() } else { output });
             writes.push(Writes::Collector { longest, stream });
         }
-        let zmq = match options.zmq.endpoints.as_slice() {
+        let ntopng = match options.zmq.endpoints.as_slice() {
             [] => None,
-            endpoints => {
+            _ => {
                 writes.push(Writes::Zmq);
-                Some((format!("zmq {}", endpoints.join(",")), open_zmq(options, patient)?))
+                Some((ntopng::name(options), open_ntopng(options, patient)?))
             }
         };
-        let ntopng = ntopng::Teller::new(options)?;
-        Ok(Outputs { all, zmq, writes, ntopng, ticked: Instant::now() })
+        Ok(Outputs { all, ntopng, writes, ticked: Instant::now() })
     }
 
     /// What each output writes.
@@ -202,8 +198,8 @@ impl Outputs {
         match self.all.get_mut(at) {
             Some(output) => output.send(messages),
             None => {
-                if let Some((_, zmq)) = &mut self.zmq {
-                    zmq.send(messages);
+                if let Some((_, ntopng)) = &mut self.ntopng {
+                    ntopng.send(messages);
                 }
             }
         }
@@ -227,29 +223,18 @@ impl Outputs {
         for output in &mut self.all {
             output.tick();
         }
-        if let Some((name, zmq)) = &mut self.zmq {
-            zmq.tick();
-            if zmq.renewed() {
-                self.ntopng.renew();
-            }
-            self.ntopng.tell(zmq);
-            for notice in zmq.notices() {
+        if let Some((name, ntopng)) = &mut self.ntopng {
+            ntopng.tick();
+            for notice in ntopng.notices() {
                 log::warn("output", &format!("{name}: {notice}"));
             }
         }
     }
 
-    /// Whether [`Outputs::event`] is due: its sums are not to be had for nothing.
-    pub fn wants_event(&self) -> bool {
-        self.zmq.is_some() && self.ntopng.event_due()
-    }
-
     /// Tells ntopng how the collector is.
-    pub fn event(&mut self, sums: &Sums, options: &Options) {
-        if let Some((_, zmq)) = &mut self.zmq
-            && let Some(text) = self.ntopng.event(sums, options)
-        {
-            zmq.publish(Topic::Event, text.as_bytes(), 0);
+    pub fn event(&mut self, options: &Options, sums: impl FnOnce() -> Sums) {
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            ntopng.event(options, sums);
         }
     }
 
@@ -259,8 +244,8 @@ impl Outputs {
         for output in &mut self.all {
             output.close();
         }
-        if let Some((_, zmq)) = &mut self.zmq {
-            zmq.close();
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            ntopng.close();
         }
     }
 
@@ -279,33 +264,15 @@ impl Outputs {
 
     /// Every output by number: its name and what it did.
     pub fn counters(&self) -> impl Iterator<Item = (&str, sink::Counters)> {
-        let zmq = self.zmq.iter().map(|(name, zmq)| (name.as_str(), zmq.counters()));
-        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(zmq)
+        let ntopng = self.ntopng.iter().map(|(name, ntopng)| (name.as_str(), ntopng.counters()));
+        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(ntopng)
     }
 }
 
-fn open_zmq(options: &Options, patient: bool) -> Result<Zmq, Stop> {
-    let failed = |error: sink::Error| Stop::Failed(error.0);
-    let flags = &options.zmq;
-    let wanted = zmq::Options {
-        connect: flags.probe_mode,
-        header: match flags.header {
-            Header::V1 => zmq::Header::V1,
-            Header::V2 => zmq::Header::V2,
-            Header::V4 => zmq::Header::V4,
-        },
-        compress: !flags.plain,
-        server_key: match &flags.key {
-            Some(key) => Some(zmq::server_key(key).map_err(|error| Stop::Usage(error.0))?),
-            None => None,
-        },
-        password: flags.password.clone(),
-        fanout: flags.fanout,
-        patient,
-        ..zmq::Options::default()
-    };
-    if flags.format == Format::Json {
-        log::warn("zmq", "--zmq-format=j: ntopng Community 6 and later ignores flows in JSON");
+fn open_ntopng(options: &Options, patient: bool) -> Result<Ntopng, Stop> {
+    let home = ntopng::Home { interface: "collector".to_owned(), address: Ipv4Addr::LOCALHOST };
+    if options.collect.passthrough {
+        return Ntopng::open(options, home, flowsonde_elements::registry::all(), patient);
     }
-    Zmq::open(&flags.endpoints, &wanted).map_err(failed)
+    Ntopng::open(options, home, complete(&template(options)?).iter(), patient)
 }

@@ -5,9 +5,12 @@
 //! (`OUT_*` of NetFlow v9, RFC 5103 with `biflow`), else they are left out.
 //!
 
+use core::cell::RefCell;
+
 use flowsonde_elements::{Element, VARIABLE};
 use flowsonde_wire::Nanos;
 
+use super::Lists;
 use super::output::{Lost, Transcode};
 use super::pass::Passes;
 use super::plan::wanted;
@@ -39,6 +42,7 @@ pub struct Export<P> {
     home: Home,
     clock: Clock,
     spans: Spans,
+    lists: RefCell<Lists>,
     lost: Lost,
 }
 
@@ -65,6 +69,7 @@ impl<P: Passes> Export<P> {
             home,
             clock: Clock::new(P::UPTIME),
             spans: Spans::default(),
+            lists: RefCell::default(),
             lost: Lost::default(),
         })
     }
@@ -109,7 +114,7 @@ impl<P: Passes> Transcode for Export<P> {
         }
         self.clock.arrived(set.about, now);
         let version = VersionOf::new(set.layout);
-        let Export { stream, families, programs: [first, second], of_version, home, clock, spans, lost } = self;
+        let Export { stream, families, programs: [first, second], of_version, home, clock, spans, lists, lost } = self;
         let env = clock.env();
         let mut compiled = [first, second].map(Some);
         // By IP version: where its records go, and how they are written.
@@ -135,7 +140,7 @@ impl<P: Passes> Transcode for Export<P> {
                 continue;
             };
             let sampling = set.samplers.told_of(set.layout, &record, spans);
-            let context = Context { about: set.about, home, sampling };
+            let context = Context { about: set.about, home, sampling, templates: set.templates, lists };
             let mut limit = usize::MAX;
             while let Some((bytes, start)) = stream.begin(at, env.now) {
                 program.write(&record, spans, &context, &mut Wire { out: bytes, boot: env.boot, limit });

@@ -1,8 +1,11 @@
 //! Collected records as NetFlow v5: the fixed record is a template like another.
 
+use core::cell::RefCell;
+
 use flowsonde_elements::{Element, Kind, table};
 use flowsonde_wire::Nanos;
 
+use super::super::Lists;
 use super::super::output::{Lost, Transcode};
 use super::super::plan::wanted;
 use super::super::{Context, Home, Program, Programs, Take};
@@ -22,6 +25,7 @@ pub struct Export5 {
     home: Home,
     clock: Clock,
     spans: Spans,
+    lists: RefCell<Lists>,
     lost: Lost,
 }
 
@@ -34,6 +38,7 @@ impl Export5 {
             home,
             clock: Clock::new(true),
             spans: Spans::default(),
+            lists: RefCell::default(),
             lost: Lost::default(),
         })
     }
@@ -98,7 +103,8 @@ impl Transcode for Export5 {
                 continue;
             }
             let sampling = set.samplers.told_of(set.layout, &record, &self.spans);
-            let context = Context { about: set.about, home: &self.home, sampling };
+            let context =
+                Context { about: set.about, home: &self.home, sampling, templates: set.templates, lists: &self.lists };
             let mut wire = Wire { out: self.filling.begin(env.now), boot: env.boot, limit: 0 };
             program.write(&record, &self.spans, &context, &mut wire);
             self.filling.end(env, out);

@@ -290,11 +290,7 @@ fn what_cannot_be_is_refused() {
     let scratch = Scratch::new();
     for (arguments, error) in [
         (
-            &["-3", "2055c", "--zmq", "tcp://127.0.0.1:5556"][..],
-            "--zmq: this version publishes only flows that are not merged",
-        ),
-        (
-            &["-3", "2055c", "--json=-", "--collector-passthrough"],
+            &["-3", "2055c", "--json=-", "--collector-passthrough"][..],
             "--collector-passthrough: tells records as they came",
         ),
         (&["-3", "2055c"], "--collector-port: nowhere to put the flows"),

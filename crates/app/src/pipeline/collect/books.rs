@@ -6,6 +6,7 @@
 //! exporter (datagrams) read       -> read                                                          one an exporter
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
 //! records  (records)   flows      -> outputs                                                       one an exporter
+//! asides   (messages)  told       -> outputs    | rate_limit, export_queue_full                    one a port, for ntopng
 //! queue    (records)   for it     -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
 //! ```
@@ -17,6 +18,7 @@ use std::time::SystemTime;
 use flowsonde_engine::decode::session;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
+use super::asides;
 use super::desk::Desk;
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
@@ -32,6 +34,7 @@ pub struct Account {
     exporters: BTreeMap<(IpAddr, u16), Exporter>,
     gone: session::Counters,
     lines: Vec<Line>,
+    asides: Option<asides::Counters>,
 }
 
 /// What one exporter sent, all its domains together.
@@ -61,6 +64,7 @@ impl Account {
             exporters: BTreeMap::new(),
             gone: session::Counters::default(),
             lines: Vec::new(),
+            asides: None,
         }
     }
 
@@ -80,6 +84,7 @@ impl Account {
             exporter.last_seen = exporter.last_seen.max(about.arrival.seconds());
         }
         self.gone = *desk.collector.gone();
+        self.asides = desk.aside_counters();
         self.lines.clear();
         self.lines.extend(desk.lines().map(|line| Line { records: line.records, queue_full: line.queue_full }));
     }
@@ -144,6 +149,15 @@ pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
             });
             ledger.stages.push(both(stage("records", Unit::Records), counters.flows));
         }
+    }
+    for account in accounts {
+        let Some(asides) = account.asides else { continue };
+        let mut stage = Stage::new("asides", &account.name, Unit::Messages)
+            .losing("rate_limit", asides.rate_limit)
+            .losing("export_queue_full", asides.queue_full);
+        stage.received = asides.told;
+        stage.delivered = asides.told - asides.rate_limit - asides.queue_full;
+        ledger.stages.push(stage);
     }
     for (at, (name, sink)) in outputs.counters().enumerate() {
         let lines = || accounts.iter().filter_map(|account| account.lines.get(at));

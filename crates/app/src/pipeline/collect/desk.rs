@@ -1,14 +1,15 @@
 //! From messages of exporters to finished messages of every output.
 
 use flowsonde_engine::decode::collector::{Collector, Config};
-use flowsonde_engine::decode::records::{Receive, Set, Taken};
+use flowsonde_engine::decode::records::{About, InterfaceCounters, Receive, Set, Taken};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::Transcode;
+use flowsonde_engine::transcode::{Aside, Transcode};
 use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 use std::net::SocketAddr;
 
+use super::asides::{self, Asides};
 use super::outputs;
 use crate::flags::Options;
 use crate::stop::Stop;
@@ -17,6 +18,8 @@ use crate::stop::Stop;
 pub struct Desk {
     pub collector: Collector,
     lines: Vec<Line>,
+    /// For ntopng only.
+    asides: Option<Asides>,
     now: Nanos,
 }
 
@@ -47,7 +50,8 @@ impl Desk {
             records: 0,
             queue_full: 0,
         });
-        Ok(Desk { collector: Collector::new(config), lines: lines.collect(), now: Nanos(0) })
+        let asides = (!options.zmq.endpoints.is_empty()).then(Asides::default);
+        Ok(Desk { collector: Collector::new(config), lines: lines.collect(), asides, now: Nanos(0) })
     }
 
     /// Time of the latest message.
@@ -82,6 +86,23 @@ impl Desk {
         }
     }
 
+    /// What exporters told besides flows.
+    pub fn asides(&mut self) -> Option<Vec<Aside>> {
+        self.asides.as_mut()?.gathered()
+    }
+
+    /// Counts what of it did not fit into the queue.
+    pub fn lose_asides(&mut self, lost: u64) {
+        if let Some(asides) = &mut self.asides {
+            asides.counters.queue_full += lost;
+        }
+    }
+
+    /// What became of it.
+    pub fn aside_counters(&self) -> Option<asides::Counters> {
+        self.asides.as_ref().map(|asides| asides.counters)
+    }
+
     /// What waited too long goes on, or is given up.
     pub fn tick(&mut self, now: Nanos) {
         self.now = self.now.max(now);
@@ -105,7 +126,9 @@ impl Take for Desk {
         for message in batch {
             self.now = self.now.max(message.time);
             // What is none is counted by the collector.
-            let _counted = self.collector.message(message, &mut Out { lines: &mut self.lines, now: self.now });
+            let _counted = self
+                .collector
+                .message(message, &mut Out { lines: &mut self.lines, asides: self.asides.as_mut(), now: self.now });
         }
     }
 
@@ -117,6 +140,7 @@ impl Take for Desk {
 /// Every line takes every record.
 struct Out<'a> {
     lines: &'a mut [Line],
+    asides: Option<&'a mut Asides>,
     now: Nanos,
 }
 
@@ -128,5 +152,17 @@ impl Receive for Out<'_> {
             line.records += u64::from(taken.records);
         }
         taken
+    }
+
+    fn options(&mut self, set: &Set<'_>) {
+        if let Some(asides) = &mut self.asides {
+            asides.options(set, self.now);
+        }
+    }
+
+    fn counters(&mut self, sample: &InterfaceCounters<'_>, about: &About) {
+        if let Some(asides) = &mut self.asides {
+            asides.counters(sample, about, self.now);
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! A desk is everything from message to finished output message: a [`Collector`] and a transcoder an output. Exporters
 //! stay with one desk, as their templates and sequence numbers do.
 
+mod asides;
 mod books;
 mod desk;
 mod outputs;
@@ -19,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowsonde_engine::encode::Messages;
+use flowsonde_engine::transcode::Aside;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
 use flowsonde_io::source::{Input, Poll};
 use flowsonde_wire::Nanos;
@@ -78,6 +80,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let read = loop {
         let poll = source.poll(&mut desk);
         desk.deliver(&mut |at, messages| outputs.send(at, messages));
+        outputs.asides(desk.asides().unwrap_or_default());
         match poll {
             Ok(Poll::End) => break Ok(()),
             Ok(_) => {}
@@ -134,7 +137,7 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     let mut written = Instant::now();
     let fed = loop {
         match receiver.recv_timeout(PULSE) {
-            Ok((at, messages)) => outputs.send(at, &messages),
+            Ok(parcel) => outputs.take(parcel),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
@@ -154,8 +157,8 @@ fn live(options: &Options, signal: &Signal) -> Result<(), Stop> {
     };
     stop.store(true, Ordering::Relaxed);
     // Desks finish what they have begun into the queue; it is read until the last of them is gone.
-    for (at, messages) in &receiver {
-        outputs.send(at, &messages);
+    for parcel in &receiver {
+        outputs.take(parcel);
     }
     let mut failed = fed;
     for thread in threads {
@@ -247,12 +250,20 @@ fn tell(source: &mut dyn Exports) {
     }
 }
 
+/// What goes from a desk to the outputs.
+pub enum Parcel {
+    /// Messages for the output of this number.
+    Messages(usize, Messages),
+    /// What exporters told besides.
+    Asides(Vec<Aside>),
+}
+
 /// One source with its desk, on a thread of its own.
 struct Worker {
     source: Box<dyn Exports>,
     desk: Desk,
     account: Arc<Mutex<Account>>,
-    sender: SyncSender<(usize, Messages)>,
+    sender: SyncSender<Parcel>,
     stop: Arc<AtomicBool>,
 }
 
@@ -295,10 +306,18 @@ impl Worker {
         let sender = &self.sender;
         let mut lost = Vec::new();
         self.desk.deliver(&mut |at, messages| {
-            if let Err(TrySendError::Full((at, messages))) = sender.try_send((at, messages.clone())) {
+            let parcel = Parcel::Messages(at, messages.clone());
+            if let Err(TrySendError::Full(_)) = sender.try_send(parcel) {
                 lost.push((at, messages.records()));
             }
         });
+        if let Some(asides) = self.desk.asides() {
+            let count = asides.len() as u64;
+            if let Err(TrySendError::Full(_)) = sender.try_send(Parcel::Asides(asides)) {
+                self.desk.lose_asides(count);
+                self.publish();
+            }
+        }
         if !lost.is_empty() {
             self.desk.lose(&lost);
             self.publish();

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Home, JsonBatches, Lines, Plan, TlvBatches, Transcode, complete};
+use flowsonde_engine::transcode::{Aside, Home, JsonBatches, Lines, Plan, TlvBatches, Transcode, complete};
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::hook::Command;
 use flowsonde_io::sink::rotate::{self, Rotate};
 use flowsonde_io::sink::{self, Sink};
 
+use super::Parcel;
 use crate::flags::Options;
 use crate::flags::output::DumpFormat;
 use crate::flags::value;
@@ -126,6 +127,21 @@ impl Outputs {
                     ntopng.send(messages);
                 }
             }
+        }
+    }
+
+    /// Takes what a desk sends.
+    pub fn take(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Messages(at, messages) => self.send(at, &messages),
+            Parcel::Asides(asides) => self.asides(asides),
+        }
+    }
+
+    /// Tells ntopng what exporters told besides flows.
+    pub fn asides(&mut self, asides: Vec<Aside>) {
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            asides.into_iter().for_each(|aside| ntopng.aside(aside));
         }
     }
 

@@ -13,6 +13,7 @@ mod books;
 mod captures;
 mod collect;
 mod live;
+mod names;
 mod ntopng;
 mod open;
 mod outputs;

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{Messages, escape};
-use flowsonde_engine::transcode::Batching;
+use flowsonde_engine::transcode::{Aside, Batching};
 use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
 
+use super::names::{Due, Names};
 use crate::flags::Options;
 use crate::flags::value::listen::Listen;
 use crate::flags::zmq::{Format, Header};
@@ -21,6 +22,8 @@ use crate::stop::Stop;
 
 const EVERY_EVENT: Duration = Duration::from_secs(1);
 const EVERY_TEMPLATE: Duration = Duration::from_secs(60);
+/// A tick is every 50 ms, and a subscriber's queue holds 2,000 messages.
+const NAMES_A_TICK: usize = 32;
 
 /// A publisher with a voice of its own.
 pub struct Ntopng {
@@ -30,6 +33,7 @@ pub struct Ntopng {
     told: Option<Instant>,
     event: Option<(Instant, Sums)>,
     hello: bool,
+    names: Names,
 }
 
 /// Who we are.
@@ -109,7 +113,15 @@ impl Ntopng {
         patient: bool,
     ) -> Result<Ntopng, Stop> {
         let zmq = open(options, patient)?;
-        Ok(Ntopng { zmq, home, template: template(elements), told: None, event: None, hello: false })
+        Ok(Ntopng {
+            zmq,
+            home,
+            template: template(elements),
+            told: None,
+            event: None,
+            hello: false,
+            names: Names::default(),
+        })
     }
 
     /// Tells that we are here, and the names of elements, when that is due.
@@ -121,6 +133,27 @@ impl Ntopng {
         if self.told.is_none_or(|told| told.elapsed() >= EVERY_TEMPLATE) {
             self.told = Some(Instant::now());
             self.zmq.publish(Topic::Template, self.template.as_bytes(), 0);
+            self.names.renew();
+        }
+    }
+
+    /// What an exporter told besides flows: counters go at once, names are kept and told again.
+    pub fn aside(&mut self, aside: Aside) {
+        match aside {
+            Aside::Counter(text) => self.zmq.publish(Topic::Counter, text.as_bytes(), 0),
+            Aside::Value { of, text } => self.names.value(of, text),
+            Aside::Interface { exporter, index, name } => self.names.interface(exporter, index, name),
+        }
+    }
+
+    /// Tells at most `most` names that are due.
+    fn tell_names(&mut self, most: usize) {
+        for _ in 0..most {
+            match self.names.next() {
+                Some(Due::Value(text)) => self.zmq.publish(Topic::Option, text.as_bytes(), 0),
+                Some(Due::Interfaces(text)) => self.zmq.publish(Topic::SnmpIfaces, text.as_bytes(), 0),
+                None => return,
+            }
         }
     }
 
@@ -157,9 +190,11 @@ impl Sink for Ntopng {
             self.hello = false;
         }
         self.tell();
+        self.tell_names(NAMES_A_TICK);
     }
 
     fn close(&mut self) {
+        self.tell_names(usize::MAX);
         self.zmq.close();
     }
 
@@ -172,7 +207,11 @@ impl Sink for Ntopng {
     }
 
     fn notices(&mut self) -> Vec<String> {
-        self.zmq.notices()
+        let mut notices = self.zmq.notices();
+        if core::mem::take(&mut self.names.refused) > 0 {
+            notices.push("there are more names of interfaces or applications than are kept; some are not told".into());
+        }
+        notices
     }
 }
 
@@ -361,6 +400,37 @@ mod tests {
         }
         ntopng.close();
         assert!(ntopng.counters().balanced());
+    }
+
+    #[test]
+    fn names_are_told_once_and_to_every_new_subscriber_and_counters_at_once() {
+        let (_, mut ntopng) = open(&[]);
+        let exporter = [10, 0, 0, 1].into();
+        let told = |reader: &Reader, count: usize| {
+            let mut told: Vec<_> = (0..count).map(|_| reader.next()).map(|(topic, _, text)| (topic, text)).collect();
+            told.retain(|(topic, _)| topic != "hello" && topic != "template");
+            told.into_iter()
+                .map(|(topic, text)| format!("{topic} {}", String::from_utf8_lossy(&text)))
+                .collect::<Vec<_>>()
+        };
+        let reader = Reader::of(&ntopng);
+        until(&mut ntopng, |ntopng| ntopng.ready());
+        ntopng.aside(Aside::Counter(r#"{"ifIndex":1}"#.to_owned()));
+        for _ in 0..2 {
+            ntopng.aside(Aside::Interface { exporter, index: 7, name: "e7".to_owned() });
+            ntopng.aside(Aside::Value { of: (0, 95, 1), text: r#"{"value":1}"#.to_owned() });
+        }
+        ntopng.tick();
+        ntopng.tick();
+        ntopng.aside(Aside::Counter(r#"{"ifIndex":2}"#.to_owned()));
+        let names = [r#"option {"value":1}"#, r#"snmp-ifaces {"10.0.0.1":{"7":"e7"}}"#];
+        let expected = [&[r#"counter {"ifIndex":1}"#][..], &names, &[r#"counter {"ifIndex":2}"#]].concat();
+        assert_eq!(told(&reader, 6), expected);
+        drop(reader);
+        until(&mut ntopng, |ntopng| !ntopng.ready());
+        let reader = Reader::of(&ntopng);
+        until(&mut ntopng, |ntopng| ntopng.ready());
+        assert_eq!(told(&reader, 4), names);
     }
 
     #[test]

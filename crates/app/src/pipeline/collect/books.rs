@@ -7,6 +7,7 @@
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
 //! records  (records)   flows      -> outputs                                                       one an exporter
 //! filter   (records)   flows      -> outputs    | black_listed, filtered, interface      where any   one a port
+//! asides   (messages)  told       -> outputs    | rate_limit, export_queue_full                    one a port, for ntopng
 //! encode   (records)   for it     -> encoded    | v5_ipv6, not_in_template                         one an output
 //! queue    (records)   encoded    -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
@@ -22,6 +23,7 @@ use flowsonde_engine::decode::sessions::Key;
 use flowsonde_engine::transcode::Lost;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
+use super::asides;
 use super::desk::{Desk, Lines};
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
@@ -38,6 +40,7 @@ pub struct Account {
     crowded_out: u64,
     left_out: Option<[(&'static str, u64); 3]>,
     lines: Vec<Line>,
+    asides: Option<asides::Counters>,
 }
 
 /// What one session did.
@@ -112,6 +115,7 @@ impl Account {
             crowded_out: 0,
             left_out: None,
             lines: Vec::new(),
+            asides: None,
         }
     }
 
@@ -130,6 +134,7 @@ impl Account {
         self.gone = *desk.collector.gone();
         self.crowded_out = desk.collector.crowded_out();
         self.left_out = desk.left_out();
+        self.asides = desk.aside_counters();
     }
 
     /// The same, and what every line did.
@@ -224,6 +229,15 @@ pub fn received(ledger: &mut Ledger, accounts: &[&Account]) {
             let delivered = flows.saturating_sub(left_out.iter().map(|(_, n)| n).sum());
             ledger.stages.push(Stage { received: flows, delivered, ..stage });
         }
+    }
+    for account in accounts {
+        let Some(asides) = account.asides else { continue };
+        let mut stage = Stage::new("asides", &account.name, Unit::Messages)
+            .losing("rate_limit", asides.rate_limit)
+            .losing("export_queue_full", asides.queue_full);
+        stage.received = asides.told;
+        stage.delivered = asides.told - asides.rate_limit - asides.queue_full;
+        ledger.stages.push(stage);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use flowsonde_engine::decode::collector::{Collector, Config};
 use flowsonde_engine::decode::filter::{Filter, Sieve};
-use flowsonde_engine::decode::records::{Receive, Set, Taken};
+use flowsonde_engine::decode::records::{About, InterfaceCounters, Receive, Set, Taken};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Lost, Transcode};
+use flowsonde_engine::transcode::{Aside, Lost, Transcode};
 use flowsonde_io::source::exports::Take;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::asides::{self, Asides};
 use super::bad_packets::BadPackets;
 use super::template_cache::{self, Slot, TemplateCache};
 use super::transcoders::{Writes, transcoders};
@@ -36,6 +37,8 @@ pub struct Desk<W> {
     pub collector: Collector,
     /// Where records go.
     pub way: W,
+    /// For ntopng only.
+    asides: Option<Asides>,
     now: Nanos,
     /// Exporters that are listened to; `None` is all.
     allowed: Option<Lookup>,
@@ -205,6 +208,8 @@ impl<W> Desk<W> {
             interfaces: collect.reforge.conditions().map(one).collect(),
             collector: Collector::new(config),
             way,
+            // Where flows are merged nobody tells them.
+            asides: (!options.zmq.endpoints.is_empty() && !collect.cache).then(Asides::default),
             now: Nanos(0),
             allowed: (!collect.allowed.is_empty()).then(|| Lookup::new(&collect.allowed.0)),
             not_allowed: 0,
@@ -256,6 +261,23 @@ impl<W> Desk<W> {
         self.collector.rejected().chain([("not_allowed", self.not_allowed)])
     }
 
+    /// What exporters told besides flows.
+    pub fn asides(&mut self) -> Option<Vec<Aside>> {
+        self.asides.as_mut()?.gathered()
+    }
+
+    /// Counts what of it did not fit into the queue.
+    pub fn lose_asides(&mut self, lost: u64) {
+        if let Some(asides) = &mut self.asides {
+            asides.counters.queue_full += lost;
+        }
+    }
+
+    /// What became of it.
+    pub fn aside_counters(&self) -> Option<asides::Counters> {
+        self.asides.as_ref().map(|asides| asides.counters)
+    }
+
     /// What waited too long for its template is given up.
     pub fn tick(&mut self, now: Nanos) {
         self.now = self.now.max(now);
@@ -287,7 +309,8 @@ impl<W: Way> Take for Desk<W> {
                 true => None,
                 false => self.interfaces.get_mut(&message.from.ip()),
             };
-            let mut out = Out { way: &mut self.way, interfaces, sieve: self.sieve.as_mut(), now: self.now };
+            let (sieve, asides) = (self.sieve.as_mut(), self.asides.as_mut());
+            let mut out = Out { way: &mut self.way, interfaces, sieve, asides, now: self.now };
             // Why is counted by the collector.
             if self.collector.message(message, &mut out).is_err()
                 && let Some(bad) = &self.bad
@@ -307,6 +330,7 @@ struct Out<'a, W> {
     way: &'a mut W,
     interfaces: Option<&'a mut Sieve>,
     sieve: Option<&'a mut Sieve>,
+    asides: Option<&'a mut Asides>,
     now: Nanos,
 }
 
@@ -320,6 +344,18 @@ impl<W: Way> Receive for Out<'_, W> {
         match &mut self.interfaces {
             None => sifted(set),
             Some(interfaces) => interfaces.sift(set, &mut |set| _ = sifted(set)),
+        }
+    }
+
+    fn options(&mut self, set: &Set<'_>) {
+        if let Some(asides) = &mut self.asides {
+            asides.options(set, self.now);
+        }
+    }
+
+    fn counters(&mut self, sample: &InterfaceCounters<'_>, about: &About) {
+        if let Some(asides) = &mut self.asides {
+            asides.counters(sample, about, self.now);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! A desk is everything from message to finished output message: a [`Collector`] and a transcoder an output. Exporters
 //! stay with one desk, as their templates and sequence numbers do.
 
+mod asides;
 mod bad_packets;
 mod books;
 mod cached;
@@ -24,6 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowsonde_engine::encode::Messages;
+use flowsonde_engine::transcode::Aside;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
 use flowsonde_io::source::{Input, Poll};
 use flowsonde_wire::Nanos;
@@ -100,6 +102,7 @@ fn captures(options: &Options, signal: &Signal) -> Result<(), Stop> {
         let poll = source.poll(&mut desk);
         outputs.clock(desk.now());
         desk.way.deliver(&mut |at, messages| outputs.send(at, messages));
+        outputs.asides(desk.asides().unwrap_or_default());
         match poll {
             Ok(Poll::End) => break Ok(()),
             Ok(_) => {}
@@ -291,20 +294,25 @@ fn tell(source: &mut dyn Exports) {
     }
 }
 
-/// Finished messages on the way from a desk to an output.
-struct Parcel {
-    at: usize,
-    messages: Messages,
-    /// Where the empty buffer goes back to.
-    back: SyncSender<Messages>,
+/// What goes from a desk to the outputs.
+enum Parcel {
+    /// Messages for the output of this number, and where the empty buffer goes back to.
+    Messages(usize, Messages, SyncSender<Messages>),
+    /// What exporters told besides flows.
+    Asides(Vec<Aside>),
 }
 
 impl Parcel {
-    fn send(mut self, outputs: &mut Outputs) {
-        outputs.send(self.at, &self.messages);
-        self.messages.clear();
-        // A desk that has enough of them, or is gone, wants no more.
-        let _full = self.back.try_send(self.messages);
+    fn send(self, outputs: &mut Outputs) {
+        match self {
+            Parcel::Messages(at, mut messages, back) => {
+                outputs.send(at, &messages);
+                messages.clear();
+                // A desk that has enough of them, or is gone, wants no more.
+                let _full = back.try_send(messages);
+            }
+            Parcel::Asides(asides) => outputs.asides(asides),
+        }
     }
 }
 
@@ -360,11 +368,19 @@ impl Worker {
         let (sender, back, returned) = (&self.sender, &self.back, &self.returned);
         let mut lost = Vec::new();
         self.desk.way.give_away(&mut |at, messages| {
+            let records = messages.records();
             let messages = mem::replace(messages, returned.try_recv().unwrap_or_default());
-            if let Err(TrySendError::Full(parcel)) = sender.try_send(Parcel { at, messages, back: back.clone() }) {
-                lost.push((at, parcel.messages.records()));
+            if let Err(TrySendError::Full(_)) = sender.try_send(Parcel::Messages(at, messages, back.clone())) {
+                lost.push((at, records));
             }
         });
+        if let Some(asides) = self.desk.asides() {
+            let count = asides.len() as u64;
+            if let Err(TrySendError::Full(_)) = sender.try_send(Parcel::Asides(asides)) {
+                self.desk.lose_asides(count);
+                self.publish();
+            }
+        }
         if !lost.is_empty() {
             self.desk.way.lose(&lost);
             self.publish();

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use flowsonde_engine::encode::{self, Messages};
-use flowsonde_engine::transcode::{Announced, complete};
+use flowsonde_engine::transcode::{Announced, Aside, complete};
 use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::{self, Sink};
 use flowsonde_wire::Nanos;
@@ -202,6 +202,13 @@ impl Outputs {
                     ntopng.send(messages);
                 }
             }
+        }
+    }
+
+    /// Tells ntopng what exporters told besides flows.
+    pub fn asides(&mut self, asides: Vec<Aside>) {
+        if let Some((_, ntopng)) = &mut self.ntopng {
+            asides.into_iter().for_each(|aside| ntopng.aside(aside));
         }
     }
 

@@ -3,14 +3,14 @@
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::encode::{self, Ipfix, NetFlow9};
 use flowsonde_engine::transcode::{
-    Batching, Export, Export5, Home, JsonBatches, Lines, Pass, Plan, TextLines, TlvBatches, Transcode,
+    Export, Export5, Home, JsonBatches, Lines, Pass, Plan, TextLines, TlvBatches, Transcode, complete,
 };
 
 use crate::flags::Options;
 use crate::flags::export::Version;
 use crate::flags::output::DumpFormat;
 use crate::flags::zmq::Format;
-use crate::pipeline::open;
+use crate::pipeline::{ntopng, open};
 use crate::stop::Stop;
 
 /// What an output writes.
@@ -126,8 +126,11 @@ impl Make<'_> {
                 }
             }
             Writes::Zmq => {
-                let plan = self.plan(Plan::Ntopng);
-                let limits = Batching { records: options.zmq.batch.into(), ..Batching::default() };
+                let plan = match self.plan(Plan::Ntopng) {
+                    Plan::Template(template) => Plan::Template(complete(&template)),
+                    plan => plan,
+                };
+                let limits = ntopng::batching(options);
                 let labels = options.zmq.labels;
                 match options.zmq.format {
                     Format::Tlv => Box::new(TlvBatches::new(plan, HOME, labels, limits)),

@@ -25,6 +25,8 @@ pub struct Zmq {
     pub labels: bool,
     /// Every message to every endpoint.
     pub fanout: bool,
+    /// Messages that may wait for each subscriber.
+    pub queue: u32,
     /// Most records in a message.
     pub batch: u8,
 }
@@ -41,6 +43,7 @@ impl Default for Zmq {
             password: String::new(),
             labels: false,
             fanout: false,
+            queue: 2000,
             batch: 64,
         }
     }
@@ -129,6 +132,20 @@ pub const SPEC: Group = Group {
             bad: &["3", "0"],
             apply: |options, text| {
                 options.zmq.header = one_of(text, &[("1", Header::V1), ("2", Header::V2), ("4", Header::V4)])?;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "zmq-max-queue",
+            value: Value::One("MESSAGES"),
+            default: "2000",
+            help: "Most messages that wait for a subscriber who is slow",
+            doc: "What does not fit is lost, and counted as `queue_full`. A message has some kilobytes.",
+            good: &["100000"],
+            bad: &["0", "x"],
+            apply: |options, text| {
+                options.zmq.queue = number(text, "a number of messages", 1..=10_000_000)?;
                 Ok(())
             },
             ..Flag::SWITCH

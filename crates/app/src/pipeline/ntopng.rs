@@ -231,6 +231,7 @@ fn open(options: &Options, patient: bool) -> Result<Zmq, Stop> {
         },
         password: flags.password.clone(),
         fanout: flags.fanout,
+        high_water: flags.queue,
         patient,
         ..zmq::Options::default()
     };

@@ -46,7 +46,7 @@ impl Receive for Print {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
         let (mut spans, mut rest, mut records) = (Spans::default(), set.bytes, 0);
         while let Some((record, after)) = set.layout.split(rest, &mut spans) {
-            let rate = set.samplers.rate(set.layout, &record, &spans);
+            let rate = set.samplers.told_of(set.layout, &record, &spans).rate;
             let mut line = format!("{} exporter={} rate={rate}", set.about.version.name(), set.about.exporter);
             for field in &set.layout.fields {
                 let _ = write!(line, " {}={}", name(field), value(record.value(field, &spans)));

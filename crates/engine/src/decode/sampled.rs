@@ -296,7 +296,7 @@ pub(crate) mod tests {
             while let Some((record, after)) = set.layout.split(rest, &mut spans) {
                 let row = set.layout.fields.iter().map(|field| (field.id, record.number(field, &spans))).collect();
                 self.rows.push(row);
-                self.rates.push(set.samplers.rate(set.layout, &record, &spans));
+                self.rates.push(set.samplers.told_of(set.layout, &record, &spans).rate);
                 self.about.push(*set.about);
                 (rest, records) = (after, records + 1);
             }

@@ -114,25 +114,18 @@ impl Samplers {
         self.header = (rate > 0).then_some(rate);
     }
 
-    /// What counters of a record are to be multiplied by.
-    #[inline]
-    pub fn scale(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
-        if self.plain { 1 } else { self.rate(layout, record, spans) }
-    }
-
     /// The rate of a record, and what told it.
     pub fn told_of(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> Told {
         if self.forced.is_some() || layout.sampling.is_silent() {
             return self.usually();
         }
-        let told = |rate, by| Told { rate, by, scale: if self.plain { 1 } else { rate } };
         let sampler = || {
             let (at, length) = layout.sampling.id?;
             self.by_id.get(&number(record.octets(at, length, spans))).copied()
         };
         match interval(layout, record, spans) {
-            Some(rate) => told(rate, By::Record),
-            None => sampler().map_or_else(|| self.usually(), |rate| told(rate, By::Sampler)),
+            Some(rate) => self.by(By::Record, rate),
+            None => sampler().map_or_else(|| self.usually(), |rate| self.by(By::Sampler, rate)),
         }
     }
 
@@ -141,31 +134,11 @@ impl Samplers {
         let found = [(self.forced, By::User), (self.all, By::Options), (self.header, By::Header)];
         let found = found.into_iter().find_map(|(rate, by)| Some((rate?, by)));
         let (rate, by) = found.unwrap_or((1, By::Nothing));
+        self.by(by, rate)
+    }
+
+    fn by(&self, by: By, rate: u32) -> Told {
         Told { rate, by, scale: if self.plain { 1 } else { rate } }
-    }
-
-    /// The rate of a record.
-    #[inline]
-    pub fn rate(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
-        if let Some(forced) = self.forced {
-            return forced;
-        }
-        if layout.sampling.is_silent() {
-            return self.usual();
-        }
-        self.of_record(layout, record, spans)
-    }
-
-    /// The rate of records that tell none.
-    #[inline]
-    pub fn usual(&self) -> u32 {
-        self.forced.or(self.all).or(self.header).unwrap_or(1)
-    }
-
-    fn of_record(&self, layout: &Layout, record: &Record<'_>, spans: &Spans) -> u32 {
-        let own = interval(layout, record, spans);
-        let id = layout.sampling.id.map(|(at, length)| number(record.octets(at, length, spans)));
-        own.or_else(|| id.and_then(|id| self.by_id.get(&id).copied())).unwrap_or_else(|| self.usual())
     }
 
     /// Learns from a record of options data. True when it told a rate.
@@ -222,7 +195,7 @@ mod tests {
     }
 
     fn rate(samplers: &Samplers, fields: &[(u16, u16)], bytes: &[u8]) -> u32 {
-        samplers.rate(&layout(fields, 0), &Record::new(bytes), &Spans::default())
+        samplers.told_of(&layout(fields, 0), &Record::new(bytes), &Spans::default()).rate
     }
 
     #[test]
@@ -275,6 +248,6 @@ mod tests {
         assert!(!learnt(&mut samplers, &[(1, 1), (309, 1), (310, 1)], &[0, 0, 5]));
         assert!(!learnt(&mut samplers, &[(1, 1), (311, 4)], &[0, 0, 0, 0, 0]));
         assert!(!learnt(&mut samplers, &[(1, 1), (4, 1)], &[0, 6]));
-        assert_eq!(samplers.usual(), 1);
+        assert_eq!(samplers.usually().rate, 1);
     }
 }

@@ -154,7 +154,7 @@ mod tests {
         let saved = &exporters[&key];
         assert_eq!(saved.templates[0].1.specifiers[2], (35632, 205, 65535));
         assert_eq!((saved.templates[1].0, saved.templates[1].1.scopes), (512, 1));
-        assert_eq!(saved.samplers.usual(), 100);
+        assert_eq!(saved.samplers.usually().rate, 100);
         assert_eq!(write(&exporters), TEXT);
     }
 

@@ -93,7 +93,7 @@ impl Decoder {
             let mut sampled = Sampled {
                 interfaces: places.interfaces.map(index),
                 packets: told(places.packets).max(1),
-                rate: session.samplers.rate(layout, &record, &spans),
+                rate: session.samplers.told_of(layout, &record, &spans).rate,
                 ..Sampled::default()
             };
             let length = told(places.length);

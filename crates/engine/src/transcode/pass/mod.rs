@@ -169,7 +169,7 @@ impl<P: Passes> Pass<P> {
         let usual = set.samplers.usually().scale;
         let silent = set.layout.sampling.is_silent();
         while let Some((record, after)) = set.layout.split(rest, &mut spans) {
-            let rate = if silent { usual } else { set.samplers.scale(set.layout, &record, &spans) };
+            let rate = if silent { usual } else { set.samplers.told_of(set.layout, &record, &spans).scale };
             self.open(run, run.passing.shortest, out);
             let start = self.message.len();
             run.passing.write(&record, &spans, rate, self.message.buffer());
@@ -215,8 +215,8 @@ impl<P: Passes> Transcode for Pass<P> {
             return taken;
         }
         let at = self.turn(set.about, layout.number, out);
-        let rate = set.samplers.usual();
-        let source = Source { about: set.about, rate, boot: boot(set.about), now };
+        let usual = set.samplers.usually();
+        let source = Source { about: set.about, rate: usual.rate, boot: boot(set.about), now };
         let Some(domain) = self.domains.known.get_mut(at) else { return Taken::default() };
         let id = domain.introduce::<P>(layout.number, &passing, &source, &self.limits.resend, &mut self.said);
         if !self.said.bytes.is_empty() {
@@ -228,7 +228,7 @@ impl<P: Passes> Transcode for Pass<P> {
             self.said.tally = Default::default();
         }
         let run = Run { passing: &passing, id, now };
-        let plain = !passing.scales || set.samplers.usually().scale == 1 && layout.sampling.is_silent();
+        let plain = !passing.scales || usual.scale == 1 && layout.sampling.is_silent();
         if !(plain && passing.whole && layout.is_fixed()) {
             return self.each(&run, set, out);
         }

@@ -185,15 +185,6 @@ pub(crate) struct Filling<'a, F> {
     form: PhantomData<F>,
 }
 
-macro_rules! forward {
-    ($($method:ident($value:ty)),+) => {
-        $(#[inline]
-        fn $method(&mut self, key: &Self::Key, value: $value) {
-            F::writer(&mut self.batch.bytes).$method(key, value);
-        })+
-    };
-}
-
 impl<F: Form> Emit for Filling<'_, F> {
     type Key = F::Key;
 
@@ -222,18 +213,10 @@ impl<F: Form> Emit for Filling<'_, F> {
         self.batch.end(self.out);
     }
 
-    forward!(
-        number(u64),
-        signed(i64),
-        float(f64),
-        latency(u64),
-        boolean(bool),
-        time(Nanos),
-        ipv4([u8; 4]),
-        ipv6([u8; 16]),
-        mac([u8; 6]),
-        text(&[u8]),
-        octets(&[u8]),
-        structure(&[u8])
-    );
+    forward!(self => F::writer(&mut self.batch.bytes));
+
+    #[inline]
+    fn structure(&mut self, key: &Self::Key, json: &[u8]) {
+        F::writer(&mut self.batch.bytes).structure(key, json);
+    }
 }

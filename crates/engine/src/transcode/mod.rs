@@ -19,6 +19,10 @@ use crate::decode::records::{About, Set, Taken};
 use crate::decode::sampling::Told;
 use crate::decode::templates::Templates;
 
+// First, as its macro is the others'.
+#[macro_use]
+mod forward;
+
 mod announced;
 mod aside;
 pub(crate) mod batch;

@@ -78,15 +78,6 @@ impl Transcode for Lines {
 /// Ends every record with a newline, as a message of its own.
 struct Line<'a>(&'a mut Messages);
 
-macro_rules! forward {
-    ($($method:ident($value:ty)),+) => {
-        $(#[inline]
-        fn $method(&mut self, key: &Self::Key, value: $value) {
-            self.json().$method(key, value);
-        })+
-    };
-}
-
 impl Line<'_> {
     #[inline(always)]
     fn json(&mut self) -> Json<'_> {
@@ -121,19 +112,7 @@ impl Emit for Line<'_> {
         self.0.finish(1);
     }
 
-    forward!(
-        number(u64),
-        signed(i64),
-        float(f64),
-        latency(u64),
-        boolean(bool),
-        time(Nanos),
-        ipv4([u8; 4]),
-        ipv6([u8; 16]),
-        mac([u8; 6]),
-        text(&[u8]),
-        octets(&[u8])
-    );
+    forward!(self => self.json());
 
     /// A line has room for what a message for ntopng has not: the object itself.
     fn structure(&mut self, key: &json::Key, json: &[u8]) {

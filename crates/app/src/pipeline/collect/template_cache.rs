@@ -29,7 +29,7 @@ pub struct TemplateCache {
 }
 
 impl TemplateCache {
-    /// Reads the file, if one was named. One that is no such file is put aside: it was not written by this program.
+    /// Reads the file, if one was named, and sees that it can be written.
     pub fn open(options: &Options) -> Result<Option<TemplateCache>, Stop> {
         let Some(path) = options.collect.template_cache.clone() else { return Ok(None) };
         let place = format!("--template-cache={}", path.display());

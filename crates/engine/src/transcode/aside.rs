@@ -158,7 +158,7 @@ fn explained(field: &Field, layout: &Layout, record: &Record<'_>, spans: &Spans,
 
 /// A text without what fills its field, as long as a name may be.
 fn name(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(super::trimmed(text));
+    let text = String::from_utf8_lossy(super::take::trimmed(text));
     let text = text.trim();
     text.get(..text.floor_char_boundary(LONGEST_NAME)).unwrap_or_default().to_owned()
 }

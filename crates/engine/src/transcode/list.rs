@@ -250,7 +250,7 @@ fn tell_value(
     if lists.text.len() > LONGEST {
         return None;
     }
-    let mut nested = |sort, at, width| write(sort, super::value(record, spans, at, width), c, lists, depth + 1);
+    let mut nested = |sort, at, width| write(sort, super::take::value(record, spans, at, width), c, lists, depth + 1);
     match plan::read(field) {
         Take::BasicList(at, width) => nested(Sort::Basic, at, width),
         Take::SubTemplateList(at, width) => nested(Sort::SubTemplate, at, width),

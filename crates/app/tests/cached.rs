@@ -7,83 +7,38 @@ mod exporter;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::UdpSocket;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use exporter::scratch::Scratch;
 use exporter::{FIELDS, V9, capture, record};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_flowsonde");
 const LOAD: &str = env!("CARGO_BIN_EXE_flowload");
 const ROUTER: [u8; 4] = [192, 0, 2, 7];
 const OTHER: [u8; 4] = [192, 0, 2, 8];
 const ASKED: &str = "%IPV4_SRC_ADDR %IPV4_DST_ADDR %IPV6_SRC_ADDR %IPV6_DST_ADDR %L4_SRC_PORT %L4_DST_PORT %PROTOCOL %IN_PKTS \
                      %IN_BYTES %OUT_PKTS %OUT_BYTES %EXPORTER_IPV4_ADDRESS %INPUT_SNMP %SRC_AS";
 
-/// A folder that is gone when the test ends; programs run in it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("flowsonde-cached-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).args(["--ledger", "ledger.json"]).current_dir(&self.0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Collects from in.pcap: what was told, and the ledger.
-    fn collect(&self, arguments: &[&str]) -> (Vec<Value>, Value) {
-        let output = self.command(&["-i", "in.pcap", "--json", "-"]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let lines = String::from_utf8(output.stdout).unwrap();
-        (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), self.ledger())
-    }
-
-    /// The final ledger, which balances stage by stage.
-    fn ledger(&self) -> Value {
-        let text = fs::read_to_string(self.0.join("ledger.json")).unwrap();
-        let ledger: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(ledger["final"], true);
-        for stage in ledger["stages"].as_array().unwrap() {
-            let number = |name: &str| stage[name].as_u64().unwrap();
-            let lost: u64 = stage["lost"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
-            assert_eq!(number("held"), 0, "{stage}");
-            assert_eq!(number("received"), number("delivered") + lost, "{stage}");
-        }
-        ledger
-    }
-
-    fn load(&self, arguments: &[&str]) {
-        let output = Command::new(LOAD)
-            .args(arguments)
-            .args(["--time-base", "1700000000", "--pcap", "in.pcap"])
-            .current_dir(&self.0)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn capture(&self, datagrams: &[([u8; 4], V9)]) {
-        let datagrams: Vec<_> = datagrams.iter().map(|(from, message)| (*from, message.bytes())).collect();
-        capture(&self.0.join("in.pcap"), &datagrams);
-    }
+/// Collects from in.pcap: what was told, and the ledger.
+fn collect(scratch: &Scratch, arguments: &[&str]) -> (Vec<Value>, Value) {
+    (scratch.told(arguments), scratch.balanced())
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn load(scratch: &Scratch, arguments: &[&str]) {
+    let output = Command::new(LOAD)
+        .args(arguments)
+        .args(["--time-base", "1700000000", "--pcap", "in.pcap"])
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn write(scratch: &Scratch, datagrams: &[([u8; 4], V9)]) {
+    let datagrams: Vec<_> = datagrams.iter().map(|(from, message)| (*from, message.bytes())).collect();
+    capture(&scratch.0.join("in.pcap"), &datagrams);
 }
 
 fn sum(ledger: &Value, stage: &str, column: &str) -> u64 {
@@ -134,12 +89,12 @@ fn sums_are_those_of_the_same_records_not_cached() {
         (&["--format", "v9", "--shuffle", "50"], 9000),
     ] {
         let scratch = Scratch::new();
-        scratch.load(&[what, &["--flows", "500", "--count", "9000", "--rate", "1000"]].concat());
-        let (plain, _) = scratch.collect(&["-3", "any", "-T", ASKED]);
+        load(&scratch, &[what, &["--flows", "500", "--count", "9000", "--rate", "1000"]].concat());
+        let (plain, _) = collect(&scratch, &["-3", "any", "-T", ASKED]);
         for cached in
             [&["-3", "any", "--enable-collection-cache", "-T", ASKED][..], &["-3", "2055c", "-T", ASKED, "-M", "100"]]
         {
-            let (merged, ledger) = scratch.collect(cached);
+            let (merged, ledger) = collect(&scratch, cached);
             assert_eq!(sums(&merged), sums(&plain), "{what:?} {cached:?}");
             assert_chain(&ledger, records);
             assert_eq!(sum(&ledger, "send", "delivered"), merged.len() as u64);
@@ -160,10 +115,10 @@ fn two_exporters_stay_two_and_p_makes_them_one() {
         let twice = [record(1, 53, 2, 100), record(1, 53, 3, 150)].concat();
         V9::new(sequence).template(256, &FIELDS).set(256, twice)
     };
-    scratch.capture(&[(ROUTER, message(0)), (OTHER, message(1)), (ROUTER, message(2))]);
+    write(&scratch, &[(ROUTER, message(0)), (OTHER, message(1)), (ROUTER, message(2))]);
     let told = |arguments: &[&str]| {
         let arguments = [&["-3", "2055c", "-T", "%IN_PKTS %IN_BYTES %EXPORTER_IPV4_ADDRESS"], arguments].concat();
-        let (records, ledger) = scratch.collect(&arguments);
+        let (records, ledger) = collect(&scratch, &arguments);
         assert_chain(&ledger, 6);
         let mut told: Vec<_> = records.iter().map(Value::to_string).collect();
         told.sort();
@@ -187,9 +142,10 @@ fn timeouts_are_by_the_time_of_the_records() {
         (0..5).map(|n| (ROUTER, V9::new(n).template(256, &FIELDS).set(256, record(1, 53, 1, 50)))).collect();
     messages.extend((5..66).map(|n| (ROUTER, V9::new(n).set(256, record(2, 53, 1, 50)))));
     messages.push((ROUTER, V9::new(66).set(256, record(1, 53, 1, 50))));
-    scratch.capture(&messages);
+    write(&scratch, &messages);
     let told = |arguments: &[&str]| {
-        let (records, ledger) = scratch.collect(
+        let (records, ledger) = collect(
+            &scratch,
             &[&["-3", "any", "--enable-collection-cache", "-T", "%IPV4_SRC_ADDR %IN_PKTS"], arguments].concat(),
         );
         assert_chain(&ledger, 67);
@@ -207,7 +163,7 @@ fn timeouts_are_by_the_time_of_the_records() {
 #[test]
 fn every_output_of_the_probe_takes_merged_flows() {
     let scratch = Scratch::new();
-    scratch.load(&["--format", "v9", "--flows", "100", "--count", "1000", "--rate", "1000"]);
+    load(&scratch, &["--format", "v9", "--flows", "100", "--count", "1000", "--rate", "1000"]);
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
     collector.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let to = collector.local_addr().unwrap().to_string();
@@ -231,7 +187,7 @@ fn every_output_of_the_probe_takes_merged_flows() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let ledger = scratch.ledger();
+        let ledger = scratch.balanced();
         assert_eq!((sum(&ledger, "merge", "delivered"), sum(&ledger, "queue", "delivered")), (1000, 100));
         let sends: Vec<_> =
             ledger["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == "send").collect();
@@ -275,7 +231,7 @@ fn what_comes_from_the_network_is_merged_and_told_at_the_end() {
     }
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(child.wait().unwrap().success());
-    let ledger = scratch.ledger();
+    let ledger = scratch.balanced();
     let records = sum(&ledger, "merge", "delivered");
     assert_chain(&ledger, records);
     let lines = fs::read_to_string(scratch.0.join("out.json")).unwrap();

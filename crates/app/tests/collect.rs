@@ -6,73 +6,34 @@ mod exporter;
 
 use std::fs;
 use std::net::UdpSocket;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use exporter::scratch::Scratch;
 use exporter::{BEGIN, FIELDS, UPTIME, V9, capture, record};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_flowsonde");
 const ROUTER: [u8; 4] = [192, 0, 2, 7];
 const OTHER: [u8; 4] = [192, 0, 2, 8];
 
-/// A folder that is gone when the test ends; programs run in it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("flowsonde-collect-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).args(["--ledger", "ledger.json"]).current_dir(&self.0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Collects these datagrams from a capture: what was told, and the ledger.
-    fn collect(&self, datagrams: &[([u8; 4], Vec<u8>)], arguments: &[&str]) -> (Vec<Value>, Ledger) {
-        capture(&self.0.join("in.pcap"), datagrams);
-        let output = self.command(&["-i", "in.pcap", "-3", "2055", "--json", "-"]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let lines = String::from_utf8(output.stdout).unwrap();
-        (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), self.ledger())
-    }
-
-    /// The final ledger, which balances from the first stage to the last.
-    fn ledger(&self) -> Ledger {
-        let text = fs::read_to_string(self.0.join("ledger.json")).unwrap();
-        let ledger = Ledger(serde_json::from_str(&text).unwrap());
-        assert_eq!(ledger.0["final"], true);
-        for stage in ledger.0["stages"].as_array().unwrap() {
-            let number = |name: &str| stage[name].as_u64().unwrap();
-            let lost: u64 = stage["lost"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
-            assert_eq!(number("held"), 0, "{stage}");
-            assert_eq!(number("received"), number("delivered") + lost, "{stage}");
-        }
-        for (from, to) in [("receive", "decode"), ("decode", "exporter"), ("queue", "send")] {
-            assert_eq!(ledger.sum(from, "delivered"), ledger.sum(to, "received"), "{from} to {to}: {}", ledger.0);
-        }
-        // Records go to every output, here one, through the filter where there is one.
-        let before = if ledger.stages("filter").is_empty() { "records" } else { "filter" };
-        assert_eq!(ledger.sum("records", "delivered"), ledger.sum(before, "received"));
-        assert_eq!(ledger.sum(before, "delivered"), ledger.sum("queue", "received"), "{}", ledger.0);
-        ledger
-    }
+/// Collects these datagrams from a capture: what was told, and the ledger.
+fn collect(scratch: &Scratch, datagrams: &[([u8; 4], Vec<u8>)], arguments: &[&str]) -> (Vec<Value>, Ledger) {
+    capture(&scratch.0.join("in.pcap"), datagrams);
+    (scratch.told(&[&["-3", "2055"], arguments].concat()), ledger(scratch))
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+/// The final ledger, which balances from the first stage to the last.
+fn ledger(scratch: &Scratch) -> Ledger {
+    let ledger = Ledger(scratch.balanced());
+    for (from, to) in [("receive", "decode"), ("decode", "exporter"), ("queue", "send")] {
+        assert_eq!(ledger.sum(from, "delivered"), ledger.sum(to, "received"), "{from} to {to}: {}", ledger.0);
     }
+    // Records go to every output, here one, through the filter where there is one.
+    let before = if ledger.stages("filter").is_empty() { "records" } else { "filter" };
+    assert_eq!(ledger.sum("records", "delivered"), ledger.sum(before, "received"));
+    assert_eq!(ledger.sum(before, "delivered"), ledger.sum("queue", "received"), "{}", ledger.0);
+    ledger
 }
 
 #[derive(Debug)]
@@ -123,7 +84,7 @@ fn a_template_that_changes_under_its_id_changes_what_follows() {
     swapped.swap(0, 1);
     let scratch = Scratch::new();
     let messages = [template(0), data(1), V9::new(2).template(256, &swapped), data(3)];
-    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    let (records, ledger) = collect(&scratch, &from(ROUTER, &messages), &[]);
     let address = |n: usize, name: &str| records[n][name].as_str().unwrap().to_owned();
     assert_eq!((address(0, "IPV4_SRC_ADDR"), address(0, "IPV4_DST_ADDR")), ("10.0.0.1".into(), "192.0.2.1".into()));
     assert_eq!((address(1, "IPV4_SRC_ADDR"), address(1, "IPV4_DST_ADDR")), ("192.0.2.1".into(), "10.0.0.3".into()));
@@ -134,11 +95,11 @@ fn a_template_that_changes_under_its_id_changes_what_follows() {
 fn data_before_its_template_waits_for_it() {
     let scratch = Scratch::new();
     let messages = [data(0), data(1), template(2), data(3)];
-    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    let (records, ledger) = collect(&scratch, &from(ROUTER, &messages), &[]);
     assert_eq!(sources(&records), [0, 1, 3]);
     assert_eq!((ledger.note("sets", "replayed"), ledger.lost("sets", "template_late")), (2, 0));
     // And not for ever.
-    let (records, ledger) = scratch.collect(&from(ROUTER, &[data(0), data(1)]), &[]);
+    let (records, ledger) = collect(&scratch, &from(ROUTER, &[data(0), data(1)]), &[]);
     assert_eq!((records.len(), ledger.lost("sets", "template_late")), (0, 2));
 }
 
@@ -149,9 +110,9 @@ fn gaps_are_told_and_what_comes_late_is_no_loss() {
         let messages: Vec<V9> = numbers.iter().map(|&n| if n == 0 { template(0) } else { data(n) }).collect();
         from(ROUTER, &messages)
     };
-    let (records, ledger) = scratch.collect(&numbers(&[0, 1, 2, 6, 7]), &[]);
+    let (records, ledger) = collect(&scratch, &numbers(&[0, 1, 2, 6, 7]), &[]);
     assert_eq!((records.len(), ledger.note("exporter", "sequence_lost_datagrams")), (4, 3));
-    let (records, ledger) = scratch.collect(&numbers(&[0, 2, 1, 4, 3, 5]), &[]);
+    let (records, ledger) = collect(&scratch, &numbers(&[0, 2, 1, 4, 3, 5]), &[]);
     assert_eq!(sources(&records), [2, 1, 4, 3, 5]);
     assert_eq!(ledger.note("exporter", "sequence_lost_datagrams"), 0);
     assert_eq!(ledger.note("exporter", "sequence_late"), 2);
@@ -163,7 +124,7 @@ fn an_exporter_that_starts_again_lost_nothing() {
     let mut messages = vec![V9 { sequence: 9000, ..template(0) }, V9 { sequence: 9001, ..data(1) }];
     // An uptime that begins anew, and so does the sequence.
     messages.extend([2, 3, 4].map(|n| V9 { sequence: n - 2, uptime: 1000, after: n, ..data(n) }));
-    let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[]);
+    let (records, ledger) = collect(&scratch, &from(ROUTER, &messages), &[]);
     assert_eq!(sources(&records), [1, 2, 3, 4]);
     assert_eq!((ledger.note("exporter", "restarts"), ledger.note("exporter", "sequence_lost_datagrams")), (1, 0));
 }
@@ -174,7 +135,7 @@ fn exporters_have_accounts_of_their_own() {
     let mut datagrams = from(ROUTER, &[template(0), data(1), data(2)]);
     datagrams.extend(from(OTHER, &[template(0), data(1)]));
     datagrams.push((OTHER, b"not a flow export".to_vec()));
-    let (records, ledger) = scratch.collect(&datagrams, &[]);
+    let (records, ledger) = collect(&scratch, &datagrams, &[]);
     assert_eq!(records.len(), 3);
     assert_eq!(ledger.lost("decode", "not_flow"), 1);
     for (address, datagrams, flows) in [("192.0.2.7:9995", 3, 2), ("192.0.2.8:9995", 2, 1)] {
@@ -195,7 +156,7 @@ fn only_allowed_exporters_are_listened_to() {
     for (option, told, lost) in
         [("--allow=192.0.2.7", 1, 2), ("--allow-file=allowed", 2, 2), ("--allow=10.0.0.0/8", 0, 4)]
     {
-        let (records, ledger) = scratch.collect(&datagrams, &[option]);
+        let (records, ledger) = collect(&scratch, &datagrams, &[option]);
         assert_eq!(sources(&records), [told].into_iter().filter(|&n| n > 0).collect::<Vec<u8>>(), "{option}");
         assert_eq!(ledger.lost("decode", "not_allowed"), lost);
     }
@@ -219,7 +180,7 @@ fn flows_are_left_out_by_what_they_are() {
         (&["--collection-filter=IPV4_DST_ADDR=192.0.2.0/24"], &[1, 2, 3, 130], 0, 0),
         (&["--collection-filter=SRC_AS=1"], &[], 0, 4),
     ] {
-        let (records, ledger) = scratch.collect(&datagrams, options);
+        let (records, ledger) = collect(&scratch, &datagrams, options);
         assert_eq!(sources(&records), told, "{options:?}");
         let lost = [ledger.lost("filter", "black_listed"), ledger.lost("filter", "filtered")];
         assert_eq!(lost, [black, filtered], "{options:?}");
@@ -240,7 +201,7 @@ fn times_are_told_by_our_clock_where_that_is_asked_for() {
     let names = ["FIRST_SWITCHED", "LAST_SWITCHED", "FLOW_START_SEC"];
     for (options, off) in [(&[][..], 3600), (&["--collector-reforge-timestamps"], -1)] {
         let template = ["-T", "%FIRST_SWITCHED %LAST_SWITCHED %FLOW_START_SEC"];
-        let (records, ledger) = scratch.collect(&from(ROUTER, &messages), &[&template[..], options].concat());
+        let (records, ledger) = collect(&scratch, &from(ROUTER, &messages), &[&template[..], options].concat());
         let told = names.map(|name| records[0][name].as_i64().unwrap());
         assert_eq!(told, [5, 1, 5].map(|before| i64::from(BEGIN) - off - before), "{options:?}");
         assert_eq!(ledger.note("exporter", "clock_behind_ms"), 3_600_000, "the exporter's own, however it is told");
@@ -259,7 +220,7 @@ fn exporters_are_told_as_others_and_by_interface() {
     let scratch = Scratch::new();
     fs::write(scratch.0.join("rules"), "# who\n192.0.2.7\t198.51.100.1\t1,5-8\n").unwrap();
     let template = "%IPV4_SRC_ADDR %EXPORTER_IPV4_ADDRESS";
-    let (records, ledger) = scratch.collect(&datagrams, &["-T", template, "--collector-nf-reforge=rules"]);
+    let (records, ledger) = collect(&scratch, &datagrams, &["-T", template, "--collector-nf-reforge=rules"]);
     assert_eq!(sources(&records), [1, 3, 1, 2, 3, 4]);
     let exporters: Vec<_> = records.iter().map(|record| record["EXPORTER_IPV4_ADDRESS"].as_str().unwrap()).collect();
     assert_eq!((exporters[0], exporters[2]), ("198.51.100.1", "192.0.2.8"));
@@ -287,7 +248,7 @@ fn the_rate_before_scaling_is_told_and_what_told_it() {
     let scratch = Scratch::new();
     let template = "%IN_BYTES %SAMPLING_INTERVAL %ORIGINAL_SAMPLING_INTERVAL %SAMPLING_SOURCE";
     let told = |options: &[&str]| {
-        let (records, _) = scratch.collect(&datagrams, &[&["-T", template], options].concat());
+        let (records, _) = collect(&scratch, &datagrams, &[&["-T", template], options].concat());
         records.iter().map(|record| record.to_string()).collect::<Vec<_>>()
     };
     let line = |bytes, interval, original, source| {
@@ -310,7 +271,7 @@ fn bad_packets_are_kept_as_they_came() {
     let scratch = Scratch::new();
     let mut datagrams = from(ROUTER, &[template(0), data(1)]);
     datagrams.extend([(OTHER, b"GET / HTTP/1.0\r\n\r\n".to_vec()), (OTHER, vec![0, 9, 0])]);
-    let (records, ledger) = scratch.collect(&datagrams, &["--dump-bad-packets=bad.pcap"]);
+    let (records, ledger) = collect(&scratch, &datagrams, &["--dump-bad-packets=bad.pcap"]);
     assert_eq!((records.len(), ledger.lost("decode", "not_flow"), ledger.lost("decode", "short")), (1, 1, 1));
     let bytes = fs::read(scratch.0.join("bad.pcap")).unwrap();
     // Pcap with nanoseconds, Ethernet.
@@ -389,7 +350,7 @@ fn templates_outlive_a_restart() {
     let exporter = live.stop();
     let before: Value = serde_json::from_str(fs::read_to_string(scratch.0.join("out")).unwrap().trim()).unwrap();
     assert_eq!(before["IN_BYTES"], 1020);
-    scratch.ledger();
+    ledger(&scratch);
     // Data only.
     fs::remove_file(scratch.0.join("out")).unwrap();
     let live = Live::start(&scratch, exporter, &arguments);
@@ -398,7 +359,7 @@ fn templates_outlive_a_restart() {
     live.stop();
     let after: Value = serde_json::from_str(fs::read_to_string(scratch.0.join("out")).unwrap().trim()).unwrap();
     assert_eq!((&after["IPV4_SRC_ADDR"], &after["IN_BYTES"]), (&"10.0.0.3".into(), &1030.into()));
-    let ledger = scratch.ledger();
+    let ledger = ledger(&scratch);
     assert_eq!((ledger.note("sets", "templates_restored"), ledger.note("sets", "templates_received")), (2, 0));
 }
 
@@ -454,7 +415,7 @@ fn an_overloaded_socket_tells_what_it_dropped() {
     }
     let total = u64::from(sequence + 1);
     live.stop();
-    let ledger = scratch.ledger();
+    let ledger = ledger(&scratch);
     let dropped = ledger.lost("receive", "kernel_drops");
     assert!(dropped > 1000, "{dropped}");
     let no_message = ledger.lost("decode", "short");

@@ -1,5 +1,7 @@
 //! An exporter for tests: messages of NetFlow v9, byte by byte (RFC 3954, section 5), and captures of them.
 
+pub mod scratch;
+
 use std::fs;
 use std::path::Path;
 

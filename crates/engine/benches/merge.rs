@@ -4,6 +4,8 @@
 //! fields. Every key comes so many times before it is ended; keys take turns, so that each record finds its flow out of
 //! the processor's caches. The best of several rounds counts.
 
+mod exporter;
+
 use core::hint::black_box;
 use std::time::Instant;
 
@@ -18,33 +20,11 @@ use flowsonde_engine::meter::Config;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 
+use exporter::{Random, header, set};
+
 const RECORDS: u32 = 24;
 /// Records a key before its flow is ended.
 const TIMES: u32 = 5;
-
-/// Element and bytes.
-const FIELDS: [(u16, u16); 20] = [
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 4),
-    (14, 4),
-    (2, 4),
-    (1, 4),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 4),
-    (17, 4),
-    (9, 1),
-    (13, 1),
-    (61, 1),
-    (58, 2),
-];
 
 struct Out {
     merger: Merger,
@@ -88,7 +68,7 @@ fn main() {
                 let merger = Merger::new(config, true);
                 let mut out = Out { merger, encoder, env: Env::default(), messages: Messages::default(), flows: 0 };
                 let mut collector = Collector::new(collector::Config::default());
-                give(&mut collector, &template_message(), &mut out);
+                give(&mut collector, &exporter::template(), &mut out);
                 // Memory is had and filled once before, as in a collector that runs.
                 datagrams.iter().for_each(|bytes| give(&mut collector, bytes, &mut out));
                 end(&mut out);
@@ -125,40 +105,10 @@ fn give(collector: &mut Collector, bytes: &[u8], out: &mut Out) {
     collector.message(black_box(&message), out).expect("NetFlow");
 }
 
-fn header(sequence: u32) -> Vec<u8> {
-    let mut out = vec![0, 9, 0, 1];
-    for number in [10_000_000u32, 1_700_000_000, sequence, 7] {
-        out.extend(number.to_be_bytes());
-    }
-    out
-}
-
-fn set(id: u16, body: &[u8], out: &mut Vec<u8>) {
-    out.extend(id.to_be_bytes());
-    out.extend((body.len() as u16 + 4).to_be_bytes());
-    out.extend(body);
-}
-
-fn template_message() -> Vec<u8> {
-    let mut body = vec![1, 0, 0, FIELDS.len() as u8];
-    for (id, length) in FIELDS {
-        body.extend(id.to_be_bytes());
-        body.extend(length.to_be_bytes());
-    }
-    let mut out = header(0);
-    set(0, &body, &mut out);
-    out
-}
-
 /// Records of keys that no other datagram has.
 fn datagram(n: u32) -> Vec<u8> {
-    let mut random = u64::from(n) * 0x9e37_79b9_7f4a_7c15 + 1;
-    let mut next = |below: u32| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 20) as u32 % below
-    };
+    let mut random = Random::new(n);
+    let mut next = |below: u32| random.below(below);
     let mut body = Vec::new();
     for i in 0..RECORDS {
         let key = (n * RECORDS + i).wrapping_mul(0x9e37_79b1) & 0xff_ffff;

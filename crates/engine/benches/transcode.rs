@@ -4,6 +4,8 @@
 //! records of 20 fields in 56 bytes. The best of several rounds counts: others use the machine. For numbers that do not
 //! depend on the machine's load run it under `valgrind --tool=callgrind`, with `ROUNDS=1`.
 
+mod exporter;
+
 use core::hint::black_box;
 use std::time::Instant;
 
@@ -18,33 +20,11 @@ use flowsonde_engine::transcode::{
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 
+use exporter::{Random, header, set, template};
+
 const RECORDS: u32 = 24;
 const DATAGRAMS: u32 = 64;
 const REPEATS: u32 = 30;
-
-/// Element and bytes.
-const FIELDS: [(u16, u16); 20] = [
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 4),
-    (14, 4),
-    (2, 4),
-    (1, 4),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 4),
-    (17, 4),
-    (9, 1),
-    (13, 1),
-    (61, 1),
-    (58, 2),
-];
 
 /// Gives records to an output, if there is one.
 struct Out {
@@ -123,40 +103,10 @@ fn give(collector: &mut Collector, bytes: &[u8], out: &mut Out) {
     out.messages.clear();
 }
 
-fn header(sequence: u32) -> Vec<u8> {
-    let mut out = vec![0, 9, 0, 1];
-    for number in [10_000_000u32, 1_700_000_000, sequence, 7] {
-        out.extend(number.to_be_bytes());
-    }
-    out
-}
-
-fn set(id: u16, body: &[u8], out: &mut Vec<u8>) {
-    out.extend(id.to_be_bytes());
-    out.extend((body.len() as u16 + 4).to_be_bytes());
-    out.extend(body);
-}
-
-fn template() -> Vec<u8> {
-    let mut body = vec![1, 0, 0, FIELDS.len() as u8];
-    for (id, length) in FIELDS {
-        body.extend(id.to_be_bytes());
-        body.extend(length.to_be_bytes());
-    }
-    let mut out = header(0);
-    set(0, &body, &mut out);
-    out
-}
-
 /// Values vary as they do in the wild: short and long numbers by turns.
 fn datagram(n: u32) -> Vec<u8> {
-    let mut random = u64::from(n) * 0x9e37_79b9_7f4a_7c15 + 1;
-    let mut next = |below: u32| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 20) as u32 % below
-    };
+    let mut random = Random::new(n);
+    let mut next = |below: u32| random.below(below);
     let mut body = Vec::new();
     for _ in 0..RECORDS {
         let packets = if next(4) == 0 { next(100_000) + 1 } else { next(30) + 1 };

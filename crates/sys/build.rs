@@ -8,6 +8,30 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "zmq")]
     zmq();
+    #[cfg(feature = "ndpi")]
+    ndpi();
+}
+
+/// The shim over the system's libndpi, compiled for the version that pkg-config names.
+#[cfg(feature = "ndpi")]
+fn ndpi() {
+    println!("cargo:rerun-if-changed=src/ndpi/shim.c");
+    let why = "libndpi 4.2 or later is needed to tell applications: install libndpi-dev and pkg-config, or build without \
+               the feature `ndpi`";
+    let found = match pkg_config::Config::new().atleast_version("4.2").probe("libndpi") {
+        Ok(found) => found,
+        Err(error) => fail(&format!("{why} ({error})")),
+    };
+    let mut numbers = found.version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        fail(&format!("libndpi says its version is `{}`, which is none", found.version));
+    };
+    cc::Build::new()
+        .file("src/ndpi/shim.c")
+        .define("FS_NDPI", (major * 100 + minor).to_string().as_str())
+        // The library's headers are the system's: warnings about them help nobody.
+        .flags(found.include_paths.iter().map(|path| format!("-isystem{}", path.display())))
+        .compile("flowsonde_ndpi");
 }
 
 /// libzmq from the sources that `zeromq-src` carries, linked statically, and with it libsodium's static library: CURVE
@@ -44,7 +68,7 @@ fn zmq() {
         .build();
 }
 
-#[cfg(feature = "zmq")]
+#[cfg(any(feature = "zmq", feature = "ndpi"))]
 fn fail(why: &str) -> ! {
     println!("cargo:error={why}");
     std::process::exit(1)

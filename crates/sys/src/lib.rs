@@ -4,5 +4,7 @@
 //! are used.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
 
+#[cfg(feature = "ndpi")]
+pub mod ndpi;
 #[cfg(feature = "zmq")]
 pub mod zmq;

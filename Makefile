@@ -6,9 +6,9 @@ PROBE := target/release/flowsonde
 MINUTES ?= 15
 
 # Every Debian package that is installed is named here.
-BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev
+BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev libndpi-dev
 LIVE_NEEDS := iproute2 tcpreplay procps
-CONFORMANCE_NEEDS := python3 python3-yaml python3-venv tshark nfdump
+CONFORMANCE_NEEDS := python3 python3-yaml python3-venv tshark nfdump libndpi-bin
 BENCH_NEEDS := python3 gcc softflowd nfdump pmacct wireshark-common
 BENCH_COLLECTOR_NEEDS := python3 nfdump nfdump-sflow pmacct gcc make libzmq3-dev
 
@@ -72,6 +72,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/export.py
 	$(PYTHON) tests/conformance/collect.py
 	$(PYTHON) tests/conformance/tlv.py
+	$(PYTHON) tests/conformance/labels.py
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full

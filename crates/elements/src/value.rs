@@ -42,8 +42,7 @@ impl Value<'static> {
             | Kind::Millis
             | Kind::Micros
             | Kind::Nanos
-            | Kind::UptimeMillis
-            | Kind::L7Protocol => Value::U64(0),
+            | Kind::UptimeMillis => Value::U64(0),
             Kind::I32 => Value::I64(0),
             Kind::LatencyMs => Value::F32(0.0),
             Kind::F64 => Value::F64(0.0),
@@ -52,6 +51,7 @@ impl Value<'static> {
             Kind::Ipv6 => Value::Ipv6([0; 16]),
             Kind::Mac => Value::Mac([0; 6]),
             Kind::Text(_) | Kind::FixedText(_) | Kind::List(_) => Value::Text(""),
+            Kind::L7Protocol => Value::Text("0"),
             Kind::Octets(_) | Kind::FixedOctets(_) => Value::Octets(&[]),
         }
     }

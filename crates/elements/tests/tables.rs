@@ -29,7 +29,7 @@ fn has_nprobe_name(element: &Element) -> bool {
 }
 
 /// Elements that nobody has but we.
-const OURS: [&str; 2] = ["ORIGINAL_SAMPLING_INTERVAL", "SAMPLING_SOURCE"];
+const OURS: [&str; 3] = ["ORIGINAL_SAMPLING_INTERVAL", "SAMPLING_SOURCE", "L7_PROTO_BREED"];
 
 #[test]
 fn every_nprobe_name_is_there_and_no_other() {

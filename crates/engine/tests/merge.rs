@@ -230,7 +230,7 @@ impl Bench {
     fn check(&self) {
         let c = self.merger.counters();
         assert_eq!(c.packets, c.metered);
-        assert_eq!(c.started, c.exported + c.too_small + c.one_way + c.two_way + c.held);
+        assert_eq!(c.started, c.exported + c.too_small + c.one_way + c.two_way + c.other_application + c.held);
         assert_eq!(c.exported, self.flows.len() as u64 + c.gathered);
     }
 

@@ -4,7 +4,7 @@ use super::{all, by_letter};
 use crate::stop::Stop;
 
 /// nProbe's letters that mean nothing here yet.
-pub const LETTERS: &str = "245679AIOW";
+pub const LETTERS: &str = "245679AIW";
 
 /// nProbe's long names that mean nothing here yet, parted by blanks. A test fails when one of them becomes a flag.
 pub const NAMES: &str = "\
@@ -12,8 +12,8 @@ pub const NAMES: &str = "\
     bgp-server bind-export-interface blacklists cache-geoip-asn city-list \
     cli-http-port clickhouse cloud collect-check-bidirectional-flows \
     custom-fields db-engine dhcp-dump-dir \
-    dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-flow-swapping disable-l7-protocol-guess \
-    disable-sflow-upscale discard-unknown-flows dns-dump-blacklisted \
+    dhcp-exec-cmd diameter-dump-dir diameter-exec-cmd disable-flow-swapping \
+    disable-sflow-upscale dns-dump-blacklisted \
     dns-dump-dir dont-hash-cookies dump-collected-pkts dump-metadata dump-pkts dump-plugin-families \
     dump-stats elastic enable-ipv4-deduplication enable-throughput-stats \
     estimate-tcp-latency event-log flow-collection-deduplication ftp-dump-dir ftp-exec-cmd \
@@ -27,8 +27,8 @@ pub const NAMES: &str = "\
     interpret-flow-packets ips-mode ipsec-auth-data-len ixp-mode ja3plus json-to-syslog kafka \
     kafka-add-timestamp kafka-batch-len kafka-conf kafka-enable-batch kafka-ntopng license-mgr load-custom-fields \
     lua map-ifnames map-postnat max-num-untunnels memory-footprint modbus-dump-dir modbus-exec-cmd \
-    modbus-idle-timeout mysql mysql-skip-db-creation nat-subscribe ndpi-categories-dir ndpi-custom-protos \
-    ndpi-proto-ports ndpi-protocols ndpi-protocols-dir netbios-dump-dir notify-plugin ntap plugin-dir \
+    modbus-idle-timeout mysql mysql-skip-db-creation nat-subscribe ndpi-categories-dir \
+    ndpi-proto-ports ndpi-protocols-dir netbios-dump-dir notify-plugin ntap plugin-dir \
     pop-dump-dir pop-exec-cmd probe-ip process-learning-duration proxy-ports radius-dump-dir radius-exec-cmd redis \
     rtp-discard-late-pkts short-proc-stats simulate-collection sip-dump-dir sip-exec-cmd skip-packet-header-bytes \
     smart-udp-frags smtp-dump-dir smtp-exec-cmd snmp-mapping snmp-mappings ssdp-dump-dir syslog syslog-flow-format \

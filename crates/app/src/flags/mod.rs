@@ -5,6 +5,7 @@
 //! the completions and `docs/options.md` are made from it.
 
 pub mod accepted;
+pub mod application;
 pub mod cache;
 pub mod capture;
 pub mod collect;
@@ -31,6 +32,7 @@ use crate::stop::Stop;
 pub const SPECS: &[&Group] = &[
     &capture::SPEC,
     &cache::SPEC,
+    &application::SPEC,
     &interface::SPEC,
     &collect::SPEC,
     &export::SPEC,

@@ -1,6 +1,7 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
 use super::accepted::Accepted;
+use super::application::Application;
 use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::collect::Collect;
@@ -21,6 +22,8 @@ pub struct Options {
     pub capture: Capture,
     /// How packets become flows, and when flows end.
     pub cache: Cache,
+    /// Applications.
+    pub application: Application,
     /// Interface indexes and what is local.
     pub interface: Interface,
     /// Collecting from exporters.
@@ -44,6 +47,12 @@ impl Options {
     pub fn summarises(&self) -> bool {
         let nowhere = self.export.collectors.is_empty() && !self.export.none && !self.output.any();
         (self.output.summary || nowhere && self.zmq.endpoints.is_empty()) && !self.collect.any()
+    }
+
+    /// Whether any output holds what a template says: NetFlow v5 does not, nor does the summary.
+    pub fn tells_templates(&self) -> bool {
+        let collectors = !self.export.collectors.is_empty() && self.export.version != Version::V5;
+        collectors || self.output.any() || !self.zmq.endpoints.is_empty()
     }
 
     /// Refuses options that do not go together.

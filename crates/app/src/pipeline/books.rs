@@ -3,7 +3,7 @@
 //! ```text
 //! capture (packets)  seen      -> handed on   | kernel_drop, filtered, unreadable
 //! meter   (packets)  handed on -> metered     | count_limit, sampled_out, not_ip, truncated, ...   held: parked fragments
-//! cache   (flows)    begun     -> exported    | too_small, one_way, two_way                       held: active
+//! cache   (flows)    begun     -> exported    | too_small, one_way, two_way, other_application                    held: active
 //! queue   (flows)    exported  -> to outputs  | export_queue_full, export_sampled_out             held: on the way
 //! encode  (flows)    taken     -> encoded     | v5_ipv6, not_in_template                          one stage an output
 //! send    (records)  written   -> delivered   | whatever the sink lost                            held: queued
@@ -164,6 +164,7 @@ fn cache(account: &Account) -> Stage {
     let meter = &account.meter;
     let mut stage = Stage::new("cache", &account.name, Unit::Flows)
         .losing("too_small", meter.too_small)
+        .losing("other_application", meter.other_application)
         .losing("one_way", meter.one_way)
         .losing("two_way", meter.two_way)
         .noting("evicted", meter.evicted);

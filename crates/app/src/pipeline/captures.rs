@@ -28,9 +28,9 @@ pub fn run(options: &Options, inputs: Vec<Input>, signal: &Signal) -> Result<(),
     let files = Files::open(inputs, options.capture.filter.as_deref()).map_err(super::unread)?;
     let mut outputs = super::open_outputs(options, &plan, &name, true, signal)?;
     if options.capture.original_speed {
-        Run::new(options, plan, name, Paced::new(files)).complete(&mut outputs, signal)
+        Run::new(options, &plan, name, Paced::new(files))?.complete(&mut outputs, signal)
     } else {
-        Run::new(options, plan, name, files).complete(&mut outputs, signal)
+        Run::new(options, &plan, name, files)?.complete(&mut outputs, signal)
     }
 }
 
@@ -54,16 +54,16 @@ struct Run<'a, S> {
 }
 
 impl<'a, S: Source> Run<'a, S> {
-    fn new(options: &'a Options, plan: Plan, name: String, source: S) -> Self {
-        Run {
+    fn new(options: &'a Options, plan: &Plan, name: String, source: S) -> Result<Self, Stop> {
+        Ok(Run {
             options,
             source,
-            meter: Meter::new(plan.meter),
+            meter: plan.meter(plan.meter.clone())?,
             account: Account { name, ..Account::default() },
             countdown: Countdown::new(options.capture.count),
             progress: Progress::new(options.process.progress, Instant::now()),
             written: Instant::now(),
-        }
+        })
     }
 
     fn complete(mut self, outputs: &mut Outputs, signal: &Signal) -> Result<(), Stop> {

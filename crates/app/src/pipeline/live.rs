@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use flowsonde_engine::meter::Meter;
 use flowsonde_io::process;
 use flowsonde_io::source::live;
 use flowsonde_wire::Nanos;
@@ -55,7 +54,7 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         meter.max_flows = (meter.max_flows / workers as u32).max(1);
         meter.first_id = (u64::from(u32::MAX) / workers as u64 * number as u64) as u32 + 1;
         let worker =
-            Worker::new(source, Meter::new(meter), account, sender.clone(), countdown.clone(), Arc::clone(&stop));
+            Worker::new(source, plan.meter(meter)?, account, sender.clone(), countdown.clone(), Arc::clone(&stop));
         let running = Arc::clone(&running);
         let cpu = options.capture.cpus.get(number % options.capture.cpus.len().max(1)).copied();
         let thread = thread::Builder::new().name(format!("meter {name}")).spawn(move || {

@@ -12,6 +12,7 @@
 mod books;
 mod captures;
 mod collect;
+mod dpi;
 mod live;
 mod names;
 mod ntopng;

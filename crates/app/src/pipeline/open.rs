@@ -69,7 +69,7 @@ pub(super) fn open_outputs(
     let env = Env { interface_name: source.to_owned(), ..plan.env.clone() };
     Ok(Outputs::new(env, local, collectors)
         .dealing(options.export.all_collectors, options.cache.sampling.export)
-        .with_summary(options.summarises().then(|| Summary::new(options.cache.max_flows))))
+        .with_summary(options.summarises().then(|| Summary::new(options.cache.max_flows, Arc::clone(&plan.env.names)))))
 }
 
 /// Refuses a template that no message of a format asked for can hold.
@@ -102,6 +102,7 @@ impl Formats<'_> {
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
         let mut wanted = encoding(self.options, &self.plan.template, max_message, stream);
         wanted.collected = self.plan.collected;
+        wanted.applications = self.plan.dpi.is_some();
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| refused(self.options, &self.plan.template, name, error))
     }
@@ -125,6 +126,7 @@ pub(super) fn encoding(options: &Options, template: &Template, max_message: usiz
         announced_sampling: 1,
         separator: options.output.separator,
         collected: false,
+        applications: false,
         batching: ntopng::batching(options),
         labels: options.zmq.labels,
     }

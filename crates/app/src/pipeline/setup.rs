@@ -1,13 +1,14 @@
 //! From options to what the engine and the ends want.
 
-use flowsonde_elements::{Mode, Template};
+use flowsonde_elements::{Mode, Template, table};
 use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
 use flowsonde_engine::meter::config::{self, Config, MinBytes};
 use flowsonde_engine::meter::key::{Network, Parts};
-use flowsonde_engine::meter::{Group, Groups};
+use flowsonde_engine::meter::{Group, Groups, Meter};
 use flowsonde_engine::transcode::complete;
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 
+use super::dpi::Dpi;
 use crate::flags::Options;
 use crate::flags::cache::Biflows;
 use crate::flags::capture;
@@ -23,21 +24,51 @@ pub struct Plan {
     pub meter: Config,
     /// What records say of the probe.
     pub env: Env,
+    /// What finds applications out, where that is wanted.
+    pub dpi: Option<Dpi>,
     /// Flows are collected and merged, not made from packets.
     pub collected: bool,
 }
 
 impl Plan {
+    /// A meter by this configuration, which is the plan's but for what a worker has its own of.
+    pub fn meter(&self, config: Config) -> Result<Meter, Stop> {
+        let meter = Meter::new(config);
+        match &self.dpi {
+            Some(dpi) => Ok(meter.dissecting(dpi.dissection()?)),
+            None => Ok(meter),
+        }
+    }
+
     /// Reads the options; an error names the one that is wrong.
     pub fn new(options: &Options) -> Result<Plan, Stop> {
-        let template = template(options, Mode::Probe)?;
-        let env = env(options);
+        let mut template = template(options, Mode::Probe)?;
+        if options.template.fields.is_none() && Dpi::wanted(options) && options.tells_templates() {
+            template = template.iter().chain([&table::L7_PROTO]).collect();
+        }
+        let mut env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());
         if options.summarises() {
             groups = groups.with(Group::Quality).with(Group::Latency);
+            if Dpi::wanted(options) {
+                groups = groups.with(Group::Application);
+            }
         }
-        let meter = meter(options, groups);
-        Ok(Plan { template, meter, env, collected: false })
+        let mut meter = meter(options, groups);
+        let told = groups.has(Group::Application) || groups.has(Group::Host);
+        let asked = options.application.chooses();
+        if asked && options.application.none {
+            return Err(Stop::Usage(
+                "--disable-dpi: -O and --discard-unknown-flows need to know the application; leave one of them away"
+                    .into(),
+            ));
+        }
+        let dpi = if asked || told && Dpi::wanted(options) { Some(Dpi::open(options)?) } else { None };
+        if let Some(dpi) = &dpi {
+            meter.applications = dpi.chosen()?;
+            env.names = dpi.names();
+        }
+        Ok(Plan { template, meter, env, dpi, collected: false })
     }
 
     /// The same for collected flows that are merged.
@@ -53,7 +84,7 @@ impl Plan {
         }
         let meter = Config { sample: 1, ..meter(options, groups) };
         let env = Env { sample: 1, ..env(options) };
-        Ok(Plan { template, meter, env, collected: true })
+        Ok(Plan { template, meter, env, dpi: None, collected: true })
     }
 }
 
@@ -104,6 +135,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
             udp: cache.min_flow_size.udp.0.into(),
             other: cache.min_flow_size.other.0.into(),
         },
+        applications: config::Wanted::default(),
         biflows: match cache.biflows {
             Biflows::All => config::Biflows::All,
             Biflows::BothWays => config::Biflows::TwoWay,

@@ -1,9 +1,10 @@
 //! What a person wants to know of a run first: who talked most, over what, and how well.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use flowsonde_engine::decode::packet::protocol;
-use flowsonde_engine::fill::Env;
+use flowsonde_engine::fill::{Env, Names};
 use flowsonde_engine::meter::View;
 
 use super::books::Account;
@@ -32,6 +33,9 @@ pub struct Summary {
     max_flows: u32,
     all: Traffic,
     ports: HashMap<(u8, u16), Traffic>,
+    /// By carrier and application.
+    applications: HashMap<u32, Traffic>,
+    names: Arc<Names>,
     hosts: HashMap<Address, Traffic>,
     tcp: Quality,
     latency: [Mean; 3],
@@ -65,9 +69,9 @@ impl Mean {
 }
 
 impl Summary {
-    /// Of nothing yet; `max_flows` may be under way at once.
-    pub fn new(max_flows: u32) -> Self {
-        Summary { max_flows, ..Summary::default() }
+    /// Of nothing yet; `max_flows` may be under way at once, of applications with these names.
+    pub fn new(max_flows: u32, names: Arc<Names>) -> Self {
+        Summary { max_flows, names, ..Summary::default() }
     }
 
     /// Adds a flow.
@@ -84,6 +88,9 @@ impl Summary {
             _ => 0,
         };
         self.unlisted += u64::from(!add(&mut self.ports, (key.protocol(), port), traffic));
+        if let Some(application) = flow.application {
+            add(&mut self.applications, application.both(), traffic);
+        }
         for end in [key.first(), key.second()] {
             self.unlisted += u64::from(!add(&mut self.hosts, (key.version(), end.octets16()), traffic));
         }
@@ -140,6 +147,19 @@ impl Summary {
             ));
         }
         let share = |bytes: u64| 100.0 * bytes as f64 / self.all.bytes.max(1) as f64;
+        if !self.applications.is_empty() {
+            console::print("\nTop applications                            flows    packets       bytes  share\n");
+        }
+        for (application, t) in top(&self.applications) {
+            console::print(&format!(
+                "  {:<38} {:>8} {:>10} {:>11} {:>5.1}%\n",
+                self.names.application((application >> 16) as u16, application as u16),
+                t.flows,
+                t.packets,
+                size(t.bytes),
+                share(t.bytes)
+            ));
+        }
         console::print("\nTop ports             flows    packets       bytes  share\n");
         for ((protocol, port), t) in top(&self.ports) {
             console::print(&format!(

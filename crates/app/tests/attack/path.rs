@@ -110,7 +110,11 @@ impl Path {
         assert_eq!(c.packets - before.packets, handed_on, "not every frame was taken");
         let undecoded: u64 = c.undecoded.iter().sum();
         assert_eq!(c.packets, c.metered + c.sampled_out + undecoded + c.parked, "meter: {c:?}");
-        assert_eq!(c.started, c.exported + c.too_small + c.one_way + c.two_way + c.held, "cache: {c:?}");
+        assert_eq!(
+            c.started,
+            c.exported + c.too_small + c.one_way + c.two_way + c.other_application + c.held,
+            "cache: {c:?}"
+        );
         assert_eq!((c.held, c.parked), (0, 0), "left behind: {c:?}");
         for (name, encoder) in encoders {
             let c = encoder.counters();

@@ -20,6 +20,8 @@ elements! { Group::Application;
     BITTORRENT_HASH: Text(40), Ntop(189);
     /// nDPI category name
     L7_PROTO_CATEGORY: Text(16), Ntop(501);
+    /// How safe nDPI holds the protocol: Safe, Acceptable, Fun, Unsafe, Potentially Dangerous, Tracker/Ads, Dangerous
+    L7_PROTO_BREED: Text(24), Unverified;
     // 4 bytes long in the guide of 2022.
     /// Bitmap of the nDPI risks raised
     L7_PROTO_RISK: U64, Ntop(509);

@@ -3,8 +3,10 @@
 //! A flow is one record of both directions, as ntopng wants it. What it cannot do without is told even when it was not
 //! asked for ([`complete`]). Forms and bounds are those of collected records ([`crate::transcode`]).
 
-use super::{Counters, Encode, Format, Messages, Options};
-use crate::fill::{Env, Fill};
+use flowsonde_elements::Kind;
+
+use super::{Counters, Encode, Format, Messages, Options, print};
+use crate::fill::{Env, Fill, Line};
 use crate::meter::View;
 use crate::transcode::batch::Batch;
 use crate::transcode::{AsJson, AsTlv, Emit, Form, Name, Nothing, complete};
@@ -20,6 +22,8 @@ pub struct Ntopng<F: Form> {
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Filled(Fill),
+    /// An application and its carrier.
+    Protocol(fn(&View<'_>, &Env) -> u64),
     /// Nothing fills it.
     Unset(Nothing),
 }
@@ -28,9 +32,14 @@ impl<F: Form> Ntopng<F> {
     /// Tells the template of `options`, and what ntopng needs besides.
     pub fn new(options: &Options) -> Self {
         let template = complete(&options.template);
-        let fields = template.iter().enumerate().map(|(at, element)| {
-            let source =
-                options.row(element).map_or(Source::Unset(Nothing::of(element.kind)), |row| Source::Filled(row.fill));
+        // ntopng guesses the application by ports where none is told, but not where none is known.
+        let told = template.iter().filter(|element| element.kind != Kind::L7Protocol || options.row(element).is_some());
+        let fields = told.enumerate().map(|(at, element)| {
+            let source = match options.row(element).map(|row| row.fill) {
+                None => Source::Unset(Nothing::of(element.kind)),
+                Some(Fill::Number(read)) if element.kind == Kind::L7Protocol => Source::Protocol(read),
+                Some(fill) => Source::Filled(fill),
+            };
             (source, F::key(&Name::Element(element), element.kind, at == 0, options.labels))
         });
         Ntopng {
@@ -52,6 +61,16 @@ impl Source {
             Source::Filled(Fill::Latency(read)) => out.latency(key, read(v).into()),
             Source::Filled(Fill::Label(read)) => out.octets(key, &read(v)),
             Source::Filled(Fill::Text(read)) => out.text(key, read(v, env).as_bytes()),
+            Source::Filled(Fill::Line(write)) => {
+                let mut line = Line::default();
+                write(v, env, &mut line);
+                out.text(key, line.text().as_bytes());
+            }
+            Source::Protocol(read) => {
+                let mut line = Line::default();
+                print::application(read(v, env) as u32, &mut line);
+                out.text(key, line.text().as_bytes());
+            }
             Source::Unset(nothing) => nothing.tell(key, out),
         }
     }
@@ -131,9 +150,9 @@ mod tests {
         assert_eq!(
             text,
             concat!(
-                r#"[{"57590":0,"5":40,"8":"192.0.2.1","12":"198.51.100.7","7":50000,"11":443,"4":6,"60":4,"1":1500,"2":3,"#,
+                r#"[{"5":40,"8":"192.0.2.1","12":"198.51.100.7","7":50000,"11":443,"4":6,"60":4,"1":1500,"2":3,"#,
                 r#""23":2000,"24":2,"22":1700000000,"21":1700000002,"130":"127.0.0.1","27":"::","28":"::"},"#,
-                r#"{"57590":0,"5":40,"8":"0.0.0.0","12":"0.0.0.0","7":40000,"11":53,"4":17,"60":6,"1":500,"2":1,"#,
+                r#"{"5":40,"8":"0.0.0.0","12":"0.0.0.0","7":40000,"11":53,"4":17,"60":6,"1":500,"2":1,"#,
                 r#""23":1000,"24":1,"22":1700000000,"21":1700000002,"130":"127.0.0.1","27":"2001:db8::1","28":"2001:db8::"}]"#
             )
         );
@@ -167,7 +186,7 @@ mod tests {
     #[test]
     fn every_element_is_told_as_in_json_lines() {
         let template: Template = flowsonde_elements::registry::all().collect();
-        let wanted = Options { template, labels: true, ..Options::default() };
+        let wanted = Options { template, labels: true, applications: true, ..Options::default() };
         for flow in [sample::v4(), sample::v6()] {
             let lines = messages("json", &wanted, core::slice::from_ref(&flow)).expect("encoded");
             let batch = messages("ntopng-json", &wanted, core::slice::from_ref(&flow)).expect("encoded");

@@ -5,6 +5,7 @@ use core::fmt;
 use flowsonde_elements::{Element, Template};
 
 use crate::fill;
+use crate::meter::Group;
 
 use crate::transcode::Batching;
 
@@ -40,6 +41,8 @@ pub struct Options {
     pub separator: char,
     /// Flows were collected and merged, not made from packets.
     pub collected: bool,
+    /// Applications are found out; else nothing is told of them.
+    pub applications: bool,
     /// What bounds a message for ntopng.
     pub batching: Batching,
     /// Names instead of numbers as keys for ntopng (`--json-labels`).
@@ -49,7 +52,8 @@ pub struct Options {
 impl Options {
     /// How an element is filled.
     pub fn row(&self, element: &Element) -> Option<&'static fill::Row> {
-        if self.collected { fill::row_of_collected(element) } else { fill::row(element) }
+        let row = if self.collected { fill::row_of_collected(element) } else { fill::row(element) };
+        row.filter(|row| self.applications || !matches!(row.group, Group::Application | Group::Host))
     }
 }
 
@@ -70,6 +74,7 @@ impl Default for Options {
             announced_sampling: 1,
             separator: '|',
             collected: false,
+            applications: false,
             batching: Batching::default(),
             labels: false,
         }

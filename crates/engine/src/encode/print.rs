@@ -3,7 +3,7 @@
 use flowsonde_elements::{Element, Kind, Value};
 
 use super::Options;
-use crate::fill::{Env, Fill};
+use crate::fill::{Env, Fill, Line, Row};
 use crate::meter::View;
 
 /// How an element's value is printed.
@@ -17,6 +17,8 @@ pub(super) struct Printer {
 #[derive(Debug)]
 enum Source {
     Filled(Fill),
+    /// An application and its carrier.
+    Protocol(fn(&View<'_>, &Env) -> u64),
     /// Nothing fills it: always the same.
     Constant(Box<[u8]>),
 }
@@ -27,6 +29,9 @@ impl Printer {
         let unset = Value::unset(element.kind);
         let quoted = !matches!(unset, Value::U64(_) | Value::I64(_) | Value::F32(_) | Value::F64(_) | Value::Bool(_));
         match options.row(element) {
+            Some(Row { fill: Fill::Number(read), .. }) if element.kind == Kind::L7Protocol => {
+                Printer { source: Source::Protocol(*read), quoted: true }
+            }
             Some(row) => Printer { source: Source::Filled(row.fill), quoted },
             None => {
                 let floating = matches!(element.kind, Kind::LatencyMs | Kind::F64);
@@ -41,6 +46,11 @@ impl Printer {
     pub fn print(&self, v: &View<'_>, env: &Env, out: &mut Vec<u8>, escape: impl Fn(&str, &mut Vec<u8>)) {
         match &self.source {
             Source::Constant(bytes) => out.extend_from_slice(bytes),
+            Source::Protocol(read) => {
+                let mut line = Line::default();
+                application(read(v, env) as u32, &mut line);
+                out.extend_from_slice(line.text().as_bytes());
+            }
             Source::Filled(fill) => match fill {
                 Fill::Number(read) => number(read(v, env), out),
                 Fill::Latency(read) => latency(read(v).into(), out),
@@ -49,9 +59,24 @@ impl Printer {
                 Fill::Mac(read) => mac(read(v), out),
                 Fill::Label(read) => read(v).iter().for_each(|&octet| hex(octet, out)),
                 Fill::Text(read) => escape(read(v, env), out),
+                Fill::Line(write) => {
+                    let mut line = Line::default();
+                    write(v, env, &mut line);
+                    escape(line.text(), out);
+                }
             },
         }
     }
+}
+
+/// Appends "master.app", or the one of them there is.
+pub(super) fn application(both: u32, line: &mut Line) {
+    let (master, app) = (both >> 16, both & 0xffff);
+    if master != 0 && app != 0 && master != app {
+        line.number(master.into());
+        line.push(".");
+    }
+    line.number(if app == 0 { master } else { app }.into());
 }
 
 /// Room for `N` bytes at the end, all zero: filled with stores of fixed length, which cost less than asking how many bytes

@@ -12,7 +12,7 @@ use flowsonde_elements::{Kind, VARIABLE};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix;
 
-use crate::fill::{Env, Fill};
+use crate::fill::{Env, Fill, Line};
 use crate::meter::View;
 
 /// One value of a record.
@@ -41,6 +41,7 @@ pub enum Source {
 
 type Number = fn(&View<'_>, &Env) -> u64;
 type Text = for<'a> fn(&View<'a>, &'a Env) -> &'a str;
+type Compose = fn(&View<'_>, &Env, &mut Line);
 
 /// A compiled template.
 #[derive(Debug)]
@@ -86,11 +87,15 @@ enum Put {
     Mac(fn(&View<'_>) -> [u8; 6]),
     Label(fn(&View<'_>) -> [u8; 3]),
     Text(Text, usize),
+    Line(Compose, usize),
+    /// The application, else what carries it.
+    Protocol(Number),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Tail {
     Text(Text),
+    Line(Compose),
     Octets(Number, usize),
 }
 
@@ -109,7 +114,7 @@ impl Program {
         if column.length != VARIABLE {
             let (at, length) = (segment.length, usize::from(column.length));
             match column.source {
-                Source::Fill(Fill::Number(read)) if column.kind.is_number() => {
+                Source::Fill(Fill::Number(read)) if column.kind.is_number() && column.kind != Kind::L7Protocol => {
                     segment.numbers.push(PutNumber { at, shift: 64 - 8 * length.clamp(1, 8) as u32, read });
                 }
                 _ => segment.puts.extend(put(column).map(|put| (at, put))),
@@ -123,6 +128,10 @@ impl Program {
             Source::Fill(Fill::Text(read)) => {
                 self.texts += 1;
                 Some(Tail::Text(read))
+            }
+            Source::Fill(Fill::Line(write)) => {
+                self.texts += 1;
+                Some(Tail::Line(write))
             }
             Source::Fill(Fill::Number(read)) => {
                 let length = usize::from(column.kind.length()).min(8);
@@ -175,6 +184,11 @@ impl Program {
             match segment.tail {
                 None => {}
                 Some(Tail::Text(read)) => ipfix::write_variable(cut(read(v, env), text_limit), out),
+                Some(Tail::Line(write)) => {
+                    let mut line = Line::default();
+                    write(v, env, &mut line);
+                    ipfix::write_variable(cut(line.text(), text_limit), out);
+                }
                 Some(Tail::Octets(read, length)) => {
                     let octets = read(v, env).to_be_bytes();
                     ipfix::write_variable(octets.get(octets.len() - length..).unwrap_or(&octets), out);
@@ -202,6 +216,7 @@ fn put(column: &Column) -> Option<Put> {
         (Fill::Number(read), Kind::Micros) => Put::NtpMicros(read),
         (Fill::Number(read), Kind::Nanos) => Put::NtpNanos(read),
         (Fill::Number(read), Kind::Octets(_) | Kind::FixedOctets(_)) => Put::Octets(read, length.min(8)),
+        (Fill::Number(read), Kind::L7Protocol) => Put::Protocol(read),
         (Fill::Number(_), _) => return None,
         (Fill::Latency(read), _) => Put::Latency(read),
         (Fill::Ipv4(read), _) => Put::Ipv4(read),
@@ -209,6 +224,7 @@ fn put(column: &Column) -> Option<Put> {
         (Fill::Mac(read), _) => Put::Mac(read),
         (Fill::Label(read), _) => Put::Label(read),
         (Fill::Text(read), _) => Put::Text(read, length),
+        (Fill::Line(write), _) => Put::Line(write, length),
     })
 }
 
@@ -227,13 +243,24 @@ impl Put {
             Put::Ipv6(read) => store(place, read(v, env)),
             Put::Mac(read) => store(place, read(v)),
             Put::Label(read) => store(place, read(v)),
-            Put::Text(read, length) => {
-                let text = cut(read(v, env), length);
-                if let Some(start) = place.get_mut(..text.len()) {
-                    start.copy_from_slice(text);
-                }
+            Put::Text(read, length) => put_text(place, cut(read(v, env), length)),
+            Put::Line(write, length) => {
+                let mut line = Line::default();
+                write(v, env, &mut line);
+                put_text(place, cut(line.text(), length));
+            }
+            Put::Protocol(read) => {
+                let [master @ .., app_high, app_low] = (read(v, env) as u32).to_be_bytes();
+                store(place, if (app_high, app_low) == (0, 0) { master } else { [app_high, app_low] });
             }
         }
+    }
+}
+
+/// Puts a text; what follows it is zero.
+fn put_text(place: &mut [u8], text: &[u8]) {
+    if let Some(start) = place.get_mut(..text.len()) {
+        start.copy_from_slice(text);
     }
 }
 

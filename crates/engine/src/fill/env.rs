@@ -1,10 +1,12 @@
 //! What a record tells about the probe itself rather than the flow.
 
+use std::sync::Arc;
+
 use flowsonde_elements::table::*;
 use flowsonde_wire::Nanos;
 
 use super::quality::mac;
-use super::{Fill, Row, forward};
+use super::{Fill, Names, Row, forward};
 use crate::meter::key::Network;
 use crate::meter::{Group, View};
 
@@ -33,6 +35,8 @@ pub struct Env {
     pub address: [u8; 4],
     /// Name of the interface or capture.
     pub interface_name: String,
+    /// What applications are called.
+    pub names: Arc<Names>,
     /// Totals over all records so far: bytes, packets and records exported.
     pub exported: [u64; 3],
 }
@@ -51,6 +55,7 @@ impl Default for Env {
             engine: (0, 0),
             address: [127, 0, 0, 1],
             interface_name: String::new(),
+            names: Arc::default(),
             exported: [0; 3],
         }
     }

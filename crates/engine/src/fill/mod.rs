@@ -7,18 +7,25 @@ use flowsonde_elements::{Element, Template};
 
 use crate::meter::{Group, Groups, View};
 
+mod application;
 mod collected;
 mod env;
 mod flow;
+mod line;
 mod quality;
 
+pub use application::Names;
 pub use env::{Env, InterfaceIds, InterfaceRule};
 pub use flow::{first, icmp, last};
+pub use line::Line;
 
 /// How a value is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Fill {
-    /// A number of any width, times included, in the unit of the element's kind.
+    /// A number of any width, times included, in the unit of the element's kind. Of [`Kind::L7Protocol`], see
+    /// [`Application::both`](crate::meter::application::Application::both).
+    ///
+    /// [`Kind::L7Protocol`]: flowsonde_elements::Kind::L7Protocol
     Number(fn(&View<'_>, &Env) -> u64),
     /// A duration in microseconds, told as float milliseconds in JSON and as whole ones on the wire; 0 is not known.
     Latency(fn(&View<'_>) -> u32),
@@ -32,6 +39,8 @@ pub enum Fill {
     Label(fn(&View<'_>) -> [u8; 3]),
     /// A text.
     Text(for<'a> fn(&View<'a>, &'a Env) -> &'a str),
+    /// A text put together for the record.
+    Line(fn(&View<'_>, &Env, &mut Line)),
 }
 
 /// Which direction of a flow an element tells of.
@@ -58,7 +67,7 @@ pub struct Row {
 }
 
 /// Rows by topic.
-const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS];
+const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS, application::ROWS];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -123,7 +132,7 @@ mod tests {
                 Fill::Ipv6(_) => row.element.kind == Kind::Ipv6,
                 Fill::Mac(_) => row.element.kind == Kind::Mac,
                 Fill::Label(_) => matches!(row.element.kind, Kind::Octets(3) | Kind::FixedOctets(3)),
-                Fill::Text(_) => row.element.kind.is_text(),
+                Fill::Text(_) | Fill::Line(_) => row.element.kind.is_text(),
             };
             assert!(fits, "{}: {:?} cannot fill {:?}", row.element.name, row.fill, row.element.kind);
         }

@@ -16,8 +16,9 @@ use std::collections::VecDeque;
 use flowsonde_wire::transport::tcp::flag;
 use flowsonde_wire::{Frame, Nanos};
 
+use super::application::Dissection;
 use super::client;
-use super::config::{Biflows, Config};
+use super::config::{Biflows, Config, Known, Wanted};
 use super::expiry::{Entry, Ring};
 use super::flow::{Base, Columns, EndReason, Ended, Group, State};
 use super::index::Index;
@@ -48,7 +49,7 @@ const SLACK: usize = 1 << 13;
 type Due = [Option<Entry>; GROUP];
 
 /// What a meter did. `packets = metered + sampled_out + sum(undecoded) + parked`;
-/// `started = exported + too_small + one_way + two_way + held`.
+/// `started = exported + too_small + one_way + two_way + other_application + held`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
     /// Frames taken, or collected records.
@@ -75,6 +76,8 @@ pub struct Counters {
     pub one_way: u64,
     /// Records kept back for having packets both ways.
     pub two_way: u64,
+    /// Records kept back for their application.
+    pub other_application: u64,
     /// Records under way.
     pub held: u64,
     /// Of the ended: evicted because the cache was full.
@@ -97,6 +100,7 @@ pub struct Meter {
     /// Records by their beginning, kept only where the active timeout cannot wait for the ring.
     ages: Option<VecDeque<(Nanos, u32, u32)>>,
     fragments: Fragments,
+    dissection: Option<Dissection>,
     ready: Vec<Packet<'static>>,
     ended: Ended,
     counters: Counters,
@@ -134,6 +138,7 @@ impl Meter {
             free: Vec::new(),
             ages: (!config.collected && (config.active < config.idle || config.by_minute)).then(VecDeque::new),
             fragments: Fragments::default(),
+            dissection: None,
             ready: Vec::new(),
             ended: Ended::default(),
             counters: Counters::default(),
@@ -145,6 +150,14 @@ impl Meter {
             skip: 0,
             config,
         }
+    }
+
+    /// The same, and it finds applications out.
+    #[must_use]
+    pub fn dissecting(mut self, dissection: Dissection) -> Meter {
+        self.config.groups = self.config.groups.with(Group::Application);
+        self.dissection = Some(dissection);
+        self
     }
 
     /// Meters frames in order of capture. Ended flows are given to `out` some at a time.
@@ -444,8 +457,17 @@ impl Meter {
         self.free.pop().unwrap_or(0)
     }
 
-    /// Hands the record at `place` on, if it has any packets and nothing keeps it back.
+    /// Hands the record at `place` on; its flow is over.
     fn end(&mut self, place: u32, reason: EndReason) {
+        if let Some(dissection) = &mut self.dissection {
+            let (application, host) = self.columns.application(place, self.config.groups);
+            dissection.finish(application, host);
+        }
+        self.record(place, reason);
+    }
+
+    /// Hands the record at `place` on, if it has any packets and nothing keeps it back.
+    fn record(&mut self, place: u32, reason: EndReason) {
         let base = self.columns.base.at(place);
         if !base.has(0) && !base.has(1) {
             return;
@@ -463,10 +485,29 @@ impl Meter {
             self.counters.two_way += 1;
         } else if !two_way && self.config.biflows == Biflows::TwoWay {
             self.counters.one_way += 1;
+        } else if self.is_unwanted(place) {
+            self.counters.other_application += 1;
         } else {
             self.counters.exported += 1;
             self.ended.push(&self.columns, place, self.config.groups, reason);
         }
+    }
+
+    /// Whether its application keeps the record at `place` back.
+    #[inline]
+    fn is_unwanted(&self, place: u32) -> bool {
+        let wanted = &self.config.applications;
+        if self.dissection.is_none() || *wanted == Wanted::default() {
+            return false;
+        }
+        let application = self.columns.application.at(place);
+        let by_known = match wanted.known {
+            Known::All => false,
+            Known::Only => application.is_unknown(),
+            Known::Never => !application.is_unknown(),
+        };
+        let listed = |list: &[u16]| list.contains(&application.app) || list.contains(&application.master);
+        by_known || wanted.only.as_deref().is_some_and(|only| !listed(only))
     }
 
     /// Hands the record on and frees its place.
@@ -480,7 +521,7 @@ impl Meter {
 
     /// Hands the record on; the flow goes on with empty counters.
     fn cut(&mut self, place: u32, reason: EndReason) {
-        self.end(place, reason);
+        self.record(place, reason);
         let groups = self.config.groups;
         let columns = &mut self.columns;
         let base = columns.base.at_mut(place);
@@ -508,6 +549,10 @@ impl Meter {
         }
         if !groups.none() {
             self.columns.update(place, groups, packet, len);
+        }
+        if let Some(dissection) = &mut self.dissection {
+            let (application, host) = self.columns.application(place, groups);
+            dissection.take(application, host, packet);
         }
         let base = self.columns.base.at_mut(place);
         if base.packets[from] == 0 {

@@ -34,6 +34,8 @@ pub struct Config {
     pub random: u64,
     /// Number of the first flow, to tell meters apart.
     pub first_id: u32,
+    /// Which flows to export by their application.
+    pub applications: Wanted,
     /// Takes collected records instead of packets.
     pub collected: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Config {
             biflows: Biflows::All,
             random: 0,
             first_id: 0,
+            applications: Wanted::default(),
             collected: false,
         }
     }
@@ -82,4 +85,25 @@ pub enum Biflows {
     TwoWay,
     /// Only with packets one way.
     OneWay,
+}
+
+/// Which flows are exported, by their application.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// By whether it is known (`--discard-unknown-flows`).
+    pub known: Known,
+    /// Only these, as application or as what carries it (`-O`).
+    pub only: Option<Vec<u16>>,
+}
+
+/// Which flows are exported, by whether their application is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// All.
+    #[default]
+    All,
+    /// Only of a known one.
+    Only,
+    /// Only of none that is known.
+    Never,
 }

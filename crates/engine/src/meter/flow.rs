@@ -5,6 +5,7 @@
 
 use flowsonde_wire::Nanos;
 
+use super::application::{Application, Host};
 use super::gaps::Gaps;
 use super::key::{End, Key};
 use super::latency::Latency;
@@ -423,6 +424,10 @@ groups! {
     Quality = quality: Quality;
     /// Network and application latency.
     Latency = latency: Latency;
+    /// Which application it is.
+    Application = application: Application;
+    /// Host asked for.
+    Host = host: Host;
     /// What only exporters tell; of flows made from packets never kept, as are next hops.
     Origin = origin: Origin;
     /// Next hops.
@@ -482,7 +487,7 @@ impl View<'_> {
 
 /// The groups a meter keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Groups(u16);
+pub struct Groups(u32);
 
 impl Groups {
     /// With one more.

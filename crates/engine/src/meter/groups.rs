@@ -1,5 +1,6 @@
 //! How the optional groups of a flow's state follow its packets.
 
+use super::application::{Application, Host};
 use super::flow::{Columns, Extremes, Group, Groups, Labels, Macs};
 use crate::decode::packet::{Packet, Part, protocol};
 
@@ -69,6 +70,12 @@ impl Columns {
         }
     }
 
+    /// What is kept of the application of a flow, which groups with it say so.
+    #[inline]
+    pub(super) fn application(&mut self, place: u32, groups: Groups) -> (&mut Application, Option<&mut Host>) {
+        (self.application.at_mut(place), groups.has(Group::Host).then(|| self.host.at_mut(place)))
+    }
+
     /// Makes `place` begin a new record. What belongs to the connection and not to the record stays.
     pub(super) fn cut(&mut self, place: u32, groups: Groups) {
         let quality = groups.has(Group::Quality).then(|| *self.quality.at(place));
@@ -76,6 +83,8 @@ impl Columns {
         let latency = groups.has(Group::Latency).then(|| *self.latency.at(place));
         let macs = groups.has(Group::Macs).then(|| *self.macs.at(place));
         let labels = groups.has(Group::Labels).then(|| *self.labels.at(place));
+        let application = groups.has(Group::Application).then(|| *self.application.at(place));
+        let host = groups.has(Group::Host).then(|| *self.host.at(place));
         let origin = groups.has(Group::Origin).then(|| *self.origin.at(place));
         let hops = groups.has(Group::Hops).then(|| *self.hops.at(place));
         self.reset(place, groups);
@@ -95,6 +104,12 @@ impl Columns {
         }
         if let Some(labels) = labels {
             *self.labels.at_mut(place) = labels;
+        }
+        if let Some(application) = application {
+            *self.application.at_mut(place) = application;
+        }
+        if let Some(host) = host {
+            *self.host.at_mut(place) = host;
         }
         if let Some(origin) = origin {
             *self.origin.at_mut(place) = origin;

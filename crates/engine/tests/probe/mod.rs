@@ -120,7 +120,11 @@ impl Probe {
         let c = self.meter.counters();
         let undecoded: u64 = c.undecoded.iter().sum();
         assert_eq!(c.packets, c.metered + c.sampled_out + undecoded + c.parked, "packets: {c:?}");
-        assert_eq!(c.started, c.exported + c.too_small + c.one_way + c.two_way + c.held, "records: {c:?}");
+        assert_eq!(
+            c.started,
+            c.exported + c.too_small + c.one_way + c.two_way + c.other_application + c.held,
+            "records: {c:?}"
+        );
         c
     }
 }

@@ -21,7 +21,10 @@ fn a_question_is_dns_and_tells_its_host() {
     let mut verdict = Verdict::default();
     assert!(detector.packet(&mut flow, &question(), 1_000, true, &mut verdict));
     let name = |i: u16| names.get(usize::from(i)).map(String::as_str);
-    assert_eq!((name(verdict.master), name(verdict.app), verdict.host()), (Some("Unknown"), Some("DNS"), &b"example.com"[..]));
+    assert_eq!(
+        (name(verdict.master), name(verdict.app), verdict.host()),
+        (Some("Unknown"), Some("DNS"), &b"example.com"[..])
+    );
     detector.end(flow);
 }
 

@@ -1,0 +1,76 @@
+//! Who finds applications out: libndpi, where this build has it.
+
+use std::sync::Arc;
+
+use flowsonde_engine::fill::Names;
+use flowsonde_engine::meter::application::{Dissection, Limits};
+use flowsonde_engine::meter::config::{Known, Wanted};
+
+use crate::flags::Options;
+use crate::flags::application;
+use crate::stop::Stop;
+
+#[cfg(feature = "ndpi")]
+mod ndpi;
+#[cfg(not(feature = "ndpi"))]
+#[path = "dpi/without.rs"]
+mod ndpi;
+
+/// What meters are given to find applications out.
+#[derive(Debug)]
+pub struct Dpi {
+    options: application::Application,
+    limits: Limits,
+    names: Arc<Names>,
+}
+
+impl Dpi {
+    /// Whether it can be had and is not turned off.
+    pub fn wanted(options: &Options) -> bool {
+        ndpi::BUILT_IN && !options.application.none
+    }
+
+    /// Opens a detector to see that it works, and asks what it calls its numbers.
+    pub fn open(options: &Options) -> Result<Dpi, Stop> {
+        let packets = options.application.packets;
+        // Of the packet behind the last one the verdict is asked for.
+        let limits = Limits { tcp: packets.tcp.saturating_add(1), other: packets.other.saturating_add(1) };
+        let options = options.application.clone();
+        let names = Arc::new(ndpi::names(&options)?);
+        Ok(Dpi { options, limits, names })
+    }
+
+    /// A detector for one meter.
+    pub fn dissection(&self) -> Result<Dissection, Stop> {
+        Ok(Dissection::new(ndpi::detector(&self.options)?, self.limits))
+    }
+
+    /// What numbers are called.
+    pub fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+
+    /// Which flows are exported.
+    pub fn chosen(&self) -> Result<Wanted, Stop> {
+        let known = match self.options.known {
+            application::Known::All => Known::All,
+            application::Known::Only => Known::Only,
+            application::Known::Never => Known::Never,
+        };
+        let only = self.options.only.iter().map(|name| self.number(name)).collect::<Result<Vec<u16>, Stop>>()?;
+        Ok(Wanted { known, only: (!only.is_empty()).then_some(only) })
+    }
+
+    fn number(&self, name: &str) -> Result<u16, Stop> {
+        let protocols = &self.names.protocols;
+        let found = match name.parse::<usize>() {
+            Ok(number) => (number < protocols.len()).then_some(number),
+            Err(_) => protocols.iter().position(|known| known.eq_ignore_ascii_case(name)),
+        };
+        found.and_then(|number| u16::try_from(number).ok()).ok_or_else(|| {
+            Stop::Usage(format!(
+                "-O/--ndpi-protocols={name}: nDPI has no such protocol; give names as L7_PROTO_NAME has them"
+            ))
+        })
+    }
+}

@@ -114,6 +114,8 @@ impl core::error::Error for Error {}
 pub struct Settings<'a> {
     /// Guess by port and address where packets told nothing.
     pub guess: bool,
+    /// Want no more packets of a flow once its application is known: not the certificate that tells its risks.
+    pub early: bool,
     /// A file of protocols, in the library's own form.
     pub protocols: Option<&'a Path>,
     /// A file of categories.
@@ -122,7 +124,7 @@ pub struct Settings<'a> {
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Settings { guess: true, protocols: None, categories: None }
+        Settings { guess: true, early: false, protocols: None, categories: None }
     }
 }
 
@@ -156,7 +158,7 @@ impl Detector {
             return Err(Error::Version { built, loaded });
         }
         let _alone = MAKING.lock();
-        let mut module = ffi::Module::new(settings.guess).ok_or(Error::Start)?;
+        let mut module = ffi::Module::new(settings.guess, settings.early).ok_or(Error::Start)?;
         if let Some(path) = settings.protocols {
             load(path, |path| module.load_protocols(path))?;
         }

@@ -12,6 +12,8 @@ use crate::stop::Stop;
 pub struct Application {
     /// Find none out.
     pub none: bool,
+    /// Save calls of the library.
+    pub fast: bool,
     /// Do not guess by port and address.
     pub no_guess: bool,
     /// A file of protocols.
@@ -72,6 +74,19 @@ pub const SPEC: Group = Group {
                   written in C, is not to see packets; a build without the feature `ndpi` does not have it at all.",
             apply: |options, _| {
                 options.application.none = true;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "fast-dpi",
+            help: "Look at fewer packets for applications",
+            doc: "A flow is looked at no further once its application is known, so that risks a certificate would tell are not. And \
+                  where the last flows of a server (address, port and protocol) were all of one application, the next is \
+                  taken for the same without being looked at, but for one in 16; it has no risks and no L7_INFO. Names differ \
+                  for less than one flow in a hundred.",
+            apply: |options, _| {
+                options.application.fast = true;
                 Ok(())
             },
             ..Flag::SWITCH

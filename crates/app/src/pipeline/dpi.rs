@@ -42,7 +42,8 @@ impl Dpi {
 
     /// A detector for one meter.
     pub fn dissection(&self) -> Result<Dissection, Stop> {
-        Ok(Dissection::new(ndpi::detector(&self.options)?, self.limits))
+        let dissection = Dissection::new(ndpi::detector(&self.options)?, self.limits);
+        Ok(if self.options.fast { dissection.trusting(super::setup::random()) } else { dissection })
     }
 
     /// What numbers are called.

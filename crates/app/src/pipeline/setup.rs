@@ -203,7 +203,7 @@ pub fn live(options: &Options, workers: usize) -> LiveOptions {
 }
 
 /// A number nobody outside knows. The hasher of the standard library is seeded by the system.
-fn random() -> u64 {
+pub fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }

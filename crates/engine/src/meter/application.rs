@@ -3,11 +3,16 @@
 //! A [`Detector`] is shown the first packets of a flow, until its verdict stands or enough were shown; then it forgets the
 //! flow. `app` makes one of libndpi.
 
+mod servers;
+
 use core::num::NonZeroU32;
 
 use flowsonde_wire::Nanos;
 
 use crate::decode::packet::{Packet, Part, protocol};
+use servers::Servers;
+
+use super::flow::Base;
 
 /// A flow that a detector has not done with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,42 +156,85 @@ impl Host {
 pub struct Dissection {
     detector: Box<dyn Detector>,
     limits: Limits,
+    servers: Option<Servers>,
+    counters: Counters,
+}
+
+/// What became of the flows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Packets shown to the detector.
+    pub packets: u64,
+    /// Flows taken for what their server is known for.
+    pub granted: u64,
+    /// Packets of flows that were not looked at, as too many were.
+    pub no_room: u64,
 }
 
 impl Dissection {
     /// By this detector.
     pub fn new(detector: Box<dyn Detector>, limits: Limits) -> Dissection {
-        Dissection { detector, limits }
+        Dissection { detector, limits, servers: None, counters: Counters::default() }
+    }
+
+    /// The same, that takes flows of servers that are known for one application for it; `random` is any number nobody
+    /// outside knows.
+    #[must_use]
+    pub fn trusting(self, random: u64) -> Dissection {
+        Dissection { servers: Some(Servers::new(random)), ..self }
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Shows a packet, if more are wanted of its flow.
     #[inline]
-    pub(super) fn take(&mut self, flow: &mut Application, host: Option<&mut Host>, packet: &Packet<'_>) {
+    pub(super) fn take(&mut self, flow: &mut Application, host: Option<&mut Host>, base: &Base, packet: &Packet<'_>) {
         if !flow.done {
-            self.show(flow, host, packet);
+            self.show(flow, host, base, packet);
         }
     }
 
-    fn show(&mut self, flow: &mut Application, host: Option<&mut Host>, packet: &Packet<'_>) {
+    fn show(&mut self, flow: &mut Application, host: Option<&mut Host>, base: &Base, packet: &Packet<'_>) {
         // A later fragment shows no transport header; one that was kept back has no bytes any more.
         let ip = packet.network();
         if ip.is_empty() || matches!(packet.part, Part::Later(_)) {
             return;
         }
-        let Some(ticket) = flow.ticket.or_else(|| self.detector.begin()) else { return };
+        if flow.shown == 0
+            && let Some(servers) = &mut self.servers
+            && let Some(verdict) = servers.known(servers.server(&base.key, base.state.client()))
+        {
+            self.counters.granted += 1;
+            return flow.settle(host, &verdict);
+        }
+        let Some(ticket) = flow.ticket.or_else(|| self.detector.begin()) else {
+            self.counters.no_room += 1;
+            return;
+        };
         flow.ticket = Some(ticket);
+        self.counters.packets += 1;
         flow.shown = flow.shown.saturating_add(1);
         let limit = if packet.protocol == protocol::TCP { self.limits.tcp } else { self.limits.other };
         if let Some(verdict) = self.detector.packet(ticket, ip, packet.time, flow.shown >= limit) {
+            if let Some(servers) = &mut self.servers {
+                servers.learn(servers.server(&base.key, base.state.client()), &verdict);
+            }
             flow.settle(host, &verdict);
         }
     }
 
     /// A flow is over: what is not found out yet has to be decided now.
     #[inline]
-    pub(super) fn finish(&mut self, flow: &mut Application, host: Option<&mut Host>) {
+    pub(super) fn finish(&mut self, flow: &mut Application, host: Option<&mut Host>, base: &Base) {
         if let Some(ticket) = flow.ticket {
-            flow.settle(host, &self.detector.give_up(ticket));
+            let verdict = self.detector.give_up(ticket);
+            if let Some(servers) = &mut self.servers {
+                servers.learn(servers.server(&base.key, base.state.client()), &verdict);
+            }
+            flow.settle(host, &verdict);
         }
     }
 }

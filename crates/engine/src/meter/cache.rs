@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use flowsonde_wire::transport::tcp::flag;
 use flowsonde_wire::{Frame, Nanos};
 
-use super::application::Dissection;
+use super::application::{self, Dissection};
 use super::client;
 use super::config::{Biflows, Config, Known, Wanted};
 use super::expiry::{Entry, Ring};
@@ -84,6 +84,8 @@ pub struct Counters {
     pub evicted: u64,
     /// What the fragment table met.
     pub fragments: fragment::Counters,
+    /// What became of finding applications out.
+    pub dissection: application::Counters,
 }
 
 /// The flow cache of one worker.
@@ -460,8 +462,8 @@ impl Meter {
     /// Hands the record at `place` on; its flow is over.
     fn end(&mut self, place: u32, reason: EndReason) {
         if let Some(dissection) = &mut self.dissection {
-            let (application, host) = self.columns.application(place, self.config.groups);
-            dissection.finish(application, host);
+            let (application, host, base) = self.columns.application(place, self.config.groups);
+            dissection.finish(application, host, base);
         }
         self.record(place, reason);
     }
@@ -551,8 +553,8 @@ impl Meter {
             self.columns.update(place, groups, packet, len);
         }
         if let Some(dissection) = &mut self.dissection {
-            let (application, host) = self.columns.application(place, groups);
-            dissection.take(application, host, packet);
+            let (application, host, base) = self.columns.application(place, groups);
+            dissection.take(application, host, base, packet);
         }
         let base = self.columns.base.at_mut(place);
         if base.packets[from] == 0 {
@@ -725,6 +727,7 @@ impl Meter {
     pub fn counters(&self) -> Counters {
         Counters {
             fragments: self.fragments.counters(),
+            dissection: self.dissection.as_ref().map_or_else(Default::default, Dissection::counters),
             parked: self.fragments.parked() as u64,
             gathered: self.ended.len() as u64,
             ..self.counters

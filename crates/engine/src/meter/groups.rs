@@ -1,7 +1,7 @@
 //! How the optional groups of a flow's state follow its packets.
 
 use super::application::{Application, Host};
-use super::flow::{Columns, Extremes, Group, Groups, Labels, Macs};
+use super::flow::{Base, Columns, Extremes, Group, Groups, Labels, Macs};
 use crate::decode::packet::{Packet, Part, protocol};
 
 impl Columns {
@@ -72,8 +72,9 @@ impl Columns {
 
     /// What is kept of the application of a flow, which groups with it say so.
     #[inline]
-    pub(super) fn application(&mut self, place: u32, groups: Groups) -> (&mut Application, Option<&mut Host>) {
-        (self.application.at_mut(place), groups.has(Group::Host).then(|| self.host.at_mut(place)))
+    pub(super) fn application(&mut self, place: u32, groups: Groups) -> (&mut Application, Option<&mut Host>, &Base) {
+        let host = groups.has(Group::Host).then(|| self.host.at_mut(place));
+        (self.application.at_mut(place), host, self.base.at(place))
     }
 
     /// Makes `place` begin a new record. What belongs to the connection and not to the record stays.

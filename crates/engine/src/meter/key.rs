@@ -153,6 +153,17 @@ impl Key {
     }
 }
 
+impl Key {
+    /// A 64-bit hash of one end with its port, and the protocol.
+    pub(super) fn hash_of_end(&self, seeds: &Seeds, end: usize) -> u64 {
+        let (first, second) = self.ports();
+        let (End { high, low }, port) = if end == 0 { (self.first(), first) } else { (self.second(), second) };
+        let [s0, s1, s2, s3, ..] = seeds.0;
+        let rest = u64::from(port) << 16 | u64::from(self.protocol()) << 8 | u64::from(self.version());
+        fold(fold(high ^ s0, low ^ s1) ^ s2, rest ^ s3)
+    }
+}
+
 /// High and low half of the 128-bit product, combined: every input bit reaches every output bit.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {

@@ -27,6 +27,7 @@ unsafe extern "C" {
         len: u16,
         ms: u64,
         last: c_int,
+        early: c_int,
         guess: c_int,
         out: *mut Verdict,
     ) -> c_int;
@@ -59,6 +60,7 @@ fn text(at: *const c_char) -> String {
 pub(super) struct Module {
     at: NonNull<c_void>,
     guess: c_int,
+    early: c_int,
 }
 
 // SAFETY: a module is its own memory; any thread may use it, one at a time.
@@ -66,9 +68,13 @@ unsafe impl Send for Module {}
 
 impl Module {
     /// One that knows what the library knows. The caller sees to it that no two are made at once.
-    pub(super) fn new(guess: bool) -> Option<Module> {
+    pub(super) fn new(guess: bool, early: bool) -> Option<Module> {
         // SAFETY: no arguments; null when there is no memory.
-        NonNull::new(unsafe { fs_ndpi_new() }).map(|at| Module { at, guess: c_int::from(guess) })
+        NonNull::new(unsafe { fs_ndpi_new() }).map(|at| Module {
+            at,
+            guess: c_int::from(guess),
+            early: c_int::from(early),
+        })
     }
 
     /// Reads a file of protocols; false when it cannot be read.
@@ -96,7 +102,7 @@ impl Module {
         let len = u16::try_from(ip.len()).unwrap_or(u16::MAX);
         // SAFETY: a live module and flow, `len` readable bytes, all borrowed for the call; `out` is plain.
         unsafe {
-            fs_ndpi_packet(self.at.as_ptr(), flow.0.as_ptr(), ip.as_ptr(), len, ms, c_int::from(last), self.guess, out)
+            fs_ndpi_packet(self.at.as_ptr(), flow.0.as_ptr(), ip.as_ptr(), len, ms, c_int::from(last), self.early, self.guess, out)
                 != 0
         }
     }

@@ -119,16 +119,19 @@ static ndpi_protocol give_up(module_t *module, flow_t *flow, int guess) {
 #endif
 }
 
-/* Shows a flow's next packet, from its IP header on. 1 when the verdict stands and is in `out`; always 1 of the `last`. */
-int fs_ndpi_packet(module_t *module, flow_t *flow, const uint8_t *ip, uint16_t len, uint64_t ms, int last, int guess,
-                   struct verdict *out) {
+/*
+ * Shows a flow's next packet, from its IP header on. 1 when the verdict stands and is in `out`; always 1 of the `last`.
+ * Unless `early`, the library may want more packets of a flow it knows.
+ */
+int fs_ndpi_packet(module_t *module, flow_t *flow, const uint8_t *ip, uint16_t len, uint64_t ms, int last, int early,
+                   int guess, struct verdict *out) {
 #if FS_NDPI >= 406
   ndpi_protocol found = ndpi_detection_process_packet(module, flow, ip, len, ms, NULL);
 #else
   ndpi_protocol found = ndpi_detection_process_packet(module, flow, ip, len, ms);
 #endif
   int known = APP(found) != NDPI_PROTOCOL_UNKNOWN;
-  if (!last && (!known || ndpi_extra_dissection_possible(module, flow))) return 0;
+  if (!last && (!known || (!early && ndpi_extra_dissection_possible(module, flow)))) return 0;
   if (!known) found = give_up(module, flow, guess);
   tell(module, flow, found, out);
   return 1;

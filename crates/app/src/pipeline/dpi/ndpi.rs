@@ -41,6 +41,7 @@ pub fn detector(options: &Application) -> Result<Box<dyn Detector>, Stop> {
 fn open(options: &Application) -> Result<ndpi::Detector, Stop> {
     let settings = Settings {
         guess: !options.no_guess,
+        early: options.fast,
         protocols: options.protocols.as_deref(),
         categories: options.categories.as_deref(),
     };

@@ -45,7 +45,7 @@ impl Check {
             assert!(record.bytes().len() >= set.layout.shortest);
             let values: usize = set.layout.fields.iter().map(|field| record.value(field, &spans).len()).sum();
             assert!(values <= record.bytes().len());
-            assert!(set.samplers.rate(set.layout, &record, &spans) > 0);
+            assert!(set.samplers.told_of(set.layout, &record, &spans).rate > 0);
             (rest, records) = (after, records + 1);
         }
         if set.layout.is_fixed() {

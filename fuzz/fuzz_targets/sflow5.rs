@@ -24,7 +24,7 @@ impl Receive for Check {
         let version = set.layout.find(60).expect("a version");
         while let Some((record, after)) = set.layout.split(rest, &mut spans) {
             assert_eq!(record.number(version, &spans), set.layout.version().expect("addresses").into());
-            assert!(set.samplers.rate(set.layout, &record, &spans) > 0);
+            assert!(set.samplers.told_of(set.layout, &record, &spans).rate > 0);
             (rest, records) = (after, records + 1);
         }
         self.records += u64::from(records);

@@ -120,11 +120,28 @@ static ndpi_protocol give_up(module_t *module, flow_t *flow, int guess) {
 }
 
 /*
+ * Whether the library may be shown this packet as one of that flow. What it keeps of a flow is a union by transport
+ * protocol: packets of two protocols in one flow would be read one as the other, so the library's own view of the packet
+ * counts, not the caller's. What it cannot read as IP, and later fragments, are not shown at all.
+ */
+static int fits(const flow_t *flow, const uint8_t *ip, uint16_t len) {
+  const u_int8_t *l4 = NULL;
+  u_int16_t l4_len = 0;
+  u_int8_t protocol = 0;
+  if (ndpi_detection_get_l4(ip, len, &l4, &l4_len, &protocol, 0) != 0) return 0;
+  return flow->l4_proto == 0 || flow->l4_proto == protocol;
+}
+
+/*
  * Shows a flow's next packet, from its IP header on. 1 when the verdict stands and is in `out`; always 1 of the `last`.
  * Unless `early`, the library may want more packets of a flow it knows.
  */
 int fs_ndpi_packet(module_t *module, flow_t *flow, const uint8_t *ip, uint16_t len, uint64_t ms, int last, int early,
                    int guess, struct verdict *out) {
+  if (!fits(flow, ip, len)) {
+    if (last) tell(module, flow, give_up(module, flow, guess), out);
+    return last;
+  }
 #if FS_NDPI >= 406
   ndpi_protocol found = ndpi_detection_process_packet(module, flow, ip, len, ms, NULL);
 #else

@@ -65,6 +65,19 @@ fn every_cut_of_a_packet_is_taken() {
     }
 }
 
+/// libndpi keeps TCP's and UDP's state in one union.
+#[test]
+fn a_packet_of_another_protocol_is_not_shown() {
+    let mut detector = detector();
+    let (mut flow, mut verdict) = (detector.begin().unwrap(), Verdict::default());
+    let mut tcp = question();
+    if let Some(protocol) = tcp.get_mut(9) {
+        *protocol = 6;
+    }
+    assert!(!detector.packet(&mut flow, &tcp, 1_000, false, &mut verdict));
+    assert!(!detector.packet(&mut flow, &question(), 1_001, false, &mut verdict), "DNS was seen in a TCP flow");
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let path = Path::new("/nowhere/protos.txt");

@@ -9,7 +9,7 @@ MINUTES ?= 15
 BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev libndpi-dev
 LIVE_NEEDS := iproute2 tcpreplay procps
 CONFORMANCE_NEEDS := python3 python3-yaml python3-venv tshark nfdump libndpi-bin
-BENCH_NEEDS := python3 gcc softflowd nfdump pmacct wireshark-common
+BENCH_NEEDS := python3 python3-venv gcc libndpi-bin softflowd nfdump pmacct wireshark-common
 BENCH_COLLECTOR_NEEDS := python3 nfdump nfdump-sflow pmacct gcc make libzmq3-dev
 
 .PHONY: help
@@ -84,7 +84,9 @@ conformance-full: build ## The same with what takes longer
 .PHONY: bench
 bench: build ## Speed and memory beside other probes; results in bench/RESULTS.md
 	@.ci/install $(BENCH_NEEDS)
+	$(CARGO) build --locked --release --example dpi_alone
 	bench/run
+	bench/dpi
 	bench/active-flows
 
 .PHONY: bench-collector

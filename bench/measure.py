@@ -242,7 +242,8 @@ def machine():
 
 
 def flowsonde_command(program, capture, port, *extra):
-    return [str(program), "-i", str(capture), "-n", f"udp://127.0.0.1:{port}", "-V", "10", *extra]
+    return [str(program), "-i", str(capture), "-n", f"udp://127.0.0.1:{port}", "-V", "10",
+            "--disable-dpi", *extra]
 
 
 def write_section(name, text):

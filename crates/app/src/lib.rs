@@ -2,6 +2,7 @@
 //!
 //! [`flags`] says what can be asked for, [`config`] reads it from a file, [`manual`] prints it. [`ledger`] says what
 //! became of every packet; [`log`] and [`progress`] are the lines a person sees meanwhile, written through [`console`].
+//! [`dpi`] finds applications out.
 //! [`load`] is the load generator, `flowload`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
@@ -9,6 +10,7 @@
 pub mod catalogue;
 pub mod config;
 pub mod console;
+pub mod dpi;
 pub mod flags;
 pub mod ledger;
 pub mod load;
@@ -17,4 +19,5 @@ pub mod manual;
 pub mod pipeline;
 pub mod progress;
 mod replace;
+mod secret;
 pub mod stop;

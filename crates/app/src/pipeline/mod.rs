@@ -12,7 +12,6 @@
 mod books;
 mod captures;
 mod collect;
-mod dpi;
 mod live;
 mod names;
 mod ntopng;

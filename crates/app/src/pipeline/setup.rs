@@ -8,12 +8,13 @@ use flowsonde_engine::meter::{Group, Groups, Meter};
 use flowsonde_engine::transcode::complete;
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 
-use super::dpi::Dpi;
+use crate::dpi::Dpi;
 use crate::flags::Options;
 use crate::flags::cache::Biflows;
 use crate::flags::capture;
 use crate::flags::export::Version;
 use crate::flags::value::{InterfaceIndex, Networks, PacketSampling, Whose};
+use crate::secret;
 use crate::stop::Stop;
 
 /// Everything that is decided before the first packet.
@@ -141,7 +142,7 @@ fn meter(options: &Options, groups: Groups) -> Config {
             Biflows::BothWays => config::Biflows::TwoWay,
             Biflows::OneWay => config::Biflows::OneWay,
         },
-        random: random(),
+        random: secret::random(),
         first_id: 1,
         collected: false,
     }
@@ -200,10 +201,4 @@ pub fn live(options: &Options, workers: usize) -> LiveOptions {
         workers,
         ..LiveOptions::default()
     }
-}
-
-/// A number nobody outside knows. The hasher of the standard library is seeded by the system.
-pub fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }

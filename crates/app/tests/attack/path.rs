@@ -2,8 +2,10 @@
 
 use std::io::Cursor;
 
+use flowsonde_app::dpi::Dpi;
+use flowsonde_app::flags::Options;
 use flowsonde_elements::Template;
-use flowsonde_engine::encode::{self, Encode, Messages, Options};
+use flowsonde_engine::encode::{self, Encode, Messages};
 use flowsonde_engine::fill::{self, Env};
 use flowsonde_engine::meter::Config;
 use flowsonde_engine::meter::{Group, Groups, Meter};
@@ -15,11 +17,15 @@ const HOUR: u64 = 3_600_000_000_000;
 const YEAR_2200: Nanos = Nanos::new(7_258_118_400, 0);
 /// Runs of which one is encoded too.
 const ENCODED: u64 = 4;
+/// Runs of which one is dissected.
+const DISSECTED: u64 = 8;
 
 /// One meter and an encoder of each format. They are used again and again, as a meter is costly to make; each run begins
 /// an hour after the one before.
 pub struct Path {
     meter: Meter,
+    /// One that finds applications out, which is slow: it takes one run in [`DISSECTED`].
+    dissecting: Meter,
     encoders: Vec<(&'static str, Box<dyn Encode>)>,
     messages: Messages,
     env: Env,
@@ -32,11 +38,18 @@ impl Default for Path {
         for row in fill::rows() {
             template.push(row.element);
         }
-        let options = Options { template, ..Options::default() };
+        let options = encode::Options { template, applications: true, ..encode::Options::default() };
         let start = |spec: &encode::Format| Some((spec.name, (spec.start)(&options).ok()?));
         let encoders: Vec<_> = encode::SPECS.iter().filter_map(start).collect();
         assert_eq!(encoders.len(), encode::SPECS.len(), "an encoder did not start");
-        Path { meter: meter(), encoders, messages: Messages::default(), env: Env::default(), runs: 0 }
+        Path {
+            meter: meter(),
+            dissecting: dissecting(),
+            encoders,
+            messages: Messages::default(),
+            env: Env::default(),
+            runs: 0,
+        }
     }
 }
 
@@ -46,11 +59,33 @@ fn meter() -> Meter {
     Meter::new(config)
 }
 
+/// By libndpi, where it is built in.
+fn dissecting() -> Meter {
+    let options = Options::default();
+    if !Dpi::wanted(&options) {
+        return meter();
+    }
+    let dissection = Dpi::open(&options).and_then(|dpi| dpi.dissection());
+    meter().dissecting(dissection.expect("libndpi starts"))
+}
+
 impl Path {
     /// Runs a capture through. False when it is none.
     pub fn run(&mut self, bytes: &[u8]) -> bool {
+        let dissected = self.runs.is_multiple_of(DISSECTED);
+        if dissected {
+            core::mem::swap(&mut self.meter, &mut self.dissecting);
+        }
+        let is_capture = self.run_once(bytes);
+        if dissected {
+            core::mem::swap(&mut self.meter, &mut self.dissecting);
+        }
+        is_capture
+    }
+
+    fn run_once(&mut self, bytes: &[u8]) -> bool {
         if self.meter.now() > YEAR_2200 {
-            self.meter = meter();
+            self.meter = if self.runs.is_multiple_of(DISSECTED) { dissecting() } else { meter() };
         }
         self.runs += 1;
         let encoded = self.runs % ENCODED == 1;

@@ -102,8 +102,17 @@ impl Module {
         let len = u16::try_from(ip.len()).unwrap_or(u16::MAX);
         // SAFETY: a live module and flow, `len` readable bytes, all borrowed for the call; `out` is plain.
         unsafe {
-            fs_ndpi_packet(self.at.as_ptr(), flow.0.as_ptr(), ip.as_ptr(), len, ms, c_int::from(last), self.early, self.guess, out)
-                != 0
+            fs_ndpi_packet(
+                self.at.as_ptr(),
+                flow.0.as_ptr(),
+                ip.as_ptr(),
+                len,
+                ms,
+                c_int::from(last),
+                self.early,
+                self.guess,
+                out,
+            ) != 0
         }
     }
 

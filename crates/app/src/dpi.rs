@@ -43,7 +43,7 @@ impl Dpi {
     /// A detector for one meter.
     pub fn dissection(&self) -> Result<Dissection, Stop> {
         let dissection = Dissection::new(ndpi::detector(&self.options)?, self.limits);
-        Ok(if self.options.fast { dissection.trusting(super::setup::random()) } else { dissection })
+        Ok(if self.options.fast { dissection.trusting(crate::secret::random()) } else { dissection })
     }
 
     /// What numbers are called.

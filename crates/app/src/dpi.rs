@@ -1,4 +1,4 @@
-//! Who finds applications out: libndpi, where this build has it.
+//! Who finds applications out: libndpi, or what is left where a build is without it.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub struct Dpi {
 }
 
 impl Dpi {
-    /// Whether it can be had and is not turned off.
-    pub fn wanted(options: &Options) -> bool {
+    /// Whether applications are found out where nobody asks: libndpi is built in, and not turned off.
+    pub fn by_default(options: &Options) -> bool {
         ndpi::BUILT_IN && !options.application.none
     }
 

@@ -1,23 +1,26 @@
-//! Without libndpi there are no applications.
+//! Without libndpi: what the engine knows by itself.
 
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::Detector;
+use flowsonde_engine::meter::application::{Builtin, Detector, builtin_names};
 
 use crate::flags::application::Application;
+use crate::log;
 use crate::stop::Stop;
 
 pub const BUILT_IN: bool = false;
 
-pub fn names(_: &Application) -> Result<Names, Stop> {
-    Err(missing())
+pub fn names(options: &Application) -> Result<Names, Stop> {
+    for (flag, given) in [("ndpi-custom-protos", &options.protocols), ("ndpi-custom-categories", &options.categories)] {
+        if given.is_some() {
+            return Err(Stop::Usage(format!(
+                "--{flag}: this flowsonde was built without nDPI, which would read it; leave it out"
+            )));
+        }
+    }
+    log::warn("dpi", "built without nDPI: applications are told by ports and by what a few protocols begin with");
+    Ok(builtin_names())
 }
 
 pub fn detector(_: &Application) -> Result<Box<dyn Detector>, Stop> {
-    Err(missing())
-}
-
-fn missing() -> Stop {
-    Stop::Failed(
-        "this flowsonde was built without nDPI and finds no applications out; build it with the feature `ndpi`".into(),
-    )
+    Ok(Box::new(Builtin::new()))
 }

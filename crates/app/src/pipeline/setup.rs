@@ -44,14 +44,14 @@ impl Plan {
     /// Reads the options; an error names the one that is wrong.
     pub fn new(options: &Options) -> Result<Plan, Stop> {
         let mut template = template(options, Mode::Probe)?;
-        if options.template.fields.is_none() && Dpi::wanted(options) && options.tells_templates() {
+        if options.template.fields.is_none() && Dpi::by_default(options) && options.tells_templates() {
             template = template.iter().chain([&table::L7_PROTO]).collect();
         }
         let mut env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());
         if options.summarises() {
             groups = groups.with(Group::Quality).with(Group::Latency);
-            if Dpi::wanted(options) {
+            if Dpi::by_default(options) {
                 groups = groups.with(Group::Application);
             }
         }
@@ -64,7 +64,7 @@ impl Plan {
                     .into(),
             ));
         }
-        let dpi = if asked || told && Dpi::wanted(options) { Some(Dpi::open(options)?) } else { None };
+        let dpi = if asked || told && !options.application.none { Some(Dpi::open(options)?) } else { None };
         if let Some(dpi) = &dpi {
             meter.applications = dpi.chosen()?;
             env.names = dpi.names();

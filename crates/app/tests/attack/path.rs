@@ -59,12 +59,8 @@ fn meter() -> Meter {
     Meter::new(config)
 }
 
-/// By libndpi, where it is built in.
 fn dissecting() -> Meter {
     let options = Options::default();
-    if !Dpi::wanted(&options) {
-        return meter();
-    }
     let dissection = Dpi::open(&options).and_then(|dpi| dpi.dissection());
     meter().dissecting(dissection.expect("libndpi starts"))
 }

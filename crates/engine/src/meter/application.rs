@@ -3,11 +3,14 @@
 //! A [`Detector`] is shown the first packets of a flow, until its verdict stands or enough were shown; then it forgets the
 //! flow. `app` makes one of libndpi.
 
+mod builtin;
 mod servers;
 
 use core::num::NonZeroU32;
 
 use flowsonde_wire::Nanos;
+
+pub use builtin::{Builtin, names as builtin_names};
 
 use crate::decode::packet::{Packet, Part, protocol};
 use servers::Servers;

@@ -12,6 +12,12 @@ pub const NTOP_PEN: u32 = 35632;
 /// What ntop's element numbers are raised by in the id space of NetFlow v9.
 pub const V9_NTOP_BASE: u16 = 57472;
 
+/// Cisco's private enterprise number.
+pub const CISCO_PEN: u32 = 9;
+
+/// What Cisco's element numbers are raised by in the id space of NetFlow v9: 9.n of IPFIX without its enterprise number.
+pub const V9_CISCO_BASE: u16 = 32768;
+
 /// The length that announces a variable-length field in an IPFIX template (RFC 7011, section 7).
 pub const VARIABLE: u16 = 65535;
 
@@ -50,6 +56,7 @@ impl Element {
         match self.id {
             Id::Iana(id) => Some(id),
             Id::Ntop(n) => Some(V9_NTOP_BASE + n),
+            Id::Vendor { pen: CISCO_PEN, id } if id < V9_NTOP_BASE - V9_CISCO_BASE => Some(V9_CISCO_BASE + id),
             Id::Vendor { .. } | Id::Clash(_) | Id::Unverified => None,
         }
     }
@@ -218,7 +225,7 @@ pub enum Id {
     Iana(u16),
     /// ntop's n: 35632.n in IPFIX, 57472 + n in NetFlow v9.
     Ntop(u16),
-    /// Another enterprise's number. NetFlow v9 cannot carry it.
+    /// Another enterprise's number. NetFlow v9 cannot carry it, but Cisco's.
     Vendor {
         /// Private enterprise number.
         pen: u32,
@@ -422,6 +429,7 @@ pub enum Group {
     Whois,
     NtopngOnly,
     Iana,
+    Cisco,
     Nokia,
     Huawei,
     Vmware,
@@ -475,6 +483,7 @@ impl Group {
             Group::Whois => "Whois and DAS",
             Group::NtopngOnly => "Labels of ntopng's own",
             Group::Iana => "IANA elements without an nProbe name",
+            Group::Cisco => "Cisco: events of firewalls",
             Group::Nokia => "Nokia: large-scale NAT",
             Group::Huawei => "Huawei: passive optical networks",
             Group::Vmware => "VMware: virtual switches",

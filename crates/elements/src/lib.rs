@@ -11,6 +11,8 @@ pub mod table;
 mod template;
 mod value;
 
-pub use element::{Counter, Element, Group, Id, Kind, NTOP_PEN, Standing, Unit, V9_NTOP_BASE, VARIABLE};
+pub use element::{
+    CISCO_PEN, Counter, Element, Group, Id, Kind, NTOP_PEN, Standing, Unit, V9_CISCO_BASE, V9_NTOP_BASE, VARIABLE,
+};
 pub use template::{Error as TemplateError, Mode, Template};
 pub use value::Value;

@@ -6,7 +6,7 @@
 use core::fmt;
 use std::sync::LazyLock;
 
-use crate::element::{Element, Group, Id, NTOP_PEN, V9_NTOP_BASE};
+use crate::element::{CISCO_PEN, Element, Group, Id, NTOP_PEN, V9_CISCO_BASE, V9_NTOP_BASE};
 use crate::table::TABLES;
 
 /// Every element.
@@ -32,9 +32,10 @@ pub fn by_ipfix_name(name: &str) -> Option<&'static Element> {
 /// The element a NetFlow v9 template means by this id.
 pub fn by_number(id: u32) -> Option<&'static Element> {
     let id = u16::try_from(id).ok()?;
-    match id.checked_sub(V9_NTOP_BASE) {
-        Some(n) => by_ipfix(NTOP_PEN, n),
-        None => by_ipfix(0, id),
+    match (id.checked_sub(V9_NTOP_BASE), id.checked_sub(V9_CISCO_BASE)) {
+        (Some(n), _) => by_ipfix(NTOP_PEN, n),
+        (None, Some(n)) => by_ipfix(CISCO_PEN, n),
+        (None, None) => by_ipfix(0, id),
     }
 }
 

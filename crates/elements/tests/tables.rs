@@ -25,7 +25,7 @@ fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn has_nprobe_name(element: &Element) -> bool {
-    !matches!(element.group, Group::Iana | Group::Nokia | Group::Huawei | Group::Vmware)
+    !matches!(element.group, Group::Iana | Group::Cisco | Group::Nokia | Group::Huawei | Group::Vmware)
 }
 
 /// Elements that nobody has but we.
@@ -127,7 +127,7 @@ fn what_lost_its_number_says_to_whom() {
 
 #[test]
 fn the_registry_is_there_with_its_names_and_types() {
-    assert_eq!(ipfix().count(), 530);
+    assert_eq!(ipfix().count(), 534);
     for (number, name, data_type, deprecated) in ipfix() {
         let element = registry::parse(number).unwrap();
         assert_eq!(element.ipfix_name, Some(name));
@@ -198,6 +198,9 @@ fn numbers_as_nprobe_computes_them() {
     assert_eq!(L4_SRV_PORT.v9_id(), Some(58508));
     assert_eq!(TCP_FINGERPRINT.v9_id(), None);
     assert_eq!(COMMUNITY_ID.ipfix_id(), None);
+    assert_eq!(vendor::cisco::FW_EXT_EVENT.v9_id(), Some(33002));
+    assert_eq!(vendor::cisco::FW_EXT_EVENT.ipfix_id(), Some((9, 234)));
+    assert_eq!(registry::by_number(40000), Some(&vendor::cisco::AAA_USERNAME));
     assert_eq!(vendor::vmware::ruleId.v9_id(), None);
     assert_eq!(vendor::vmware::ruleId.ipfix_id(), Some((6876, 950)));
 }

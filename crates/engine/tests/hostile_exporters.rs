@@ -204,6 +204,16 @@ fn a_flood_of_options_that_make_samplers() {
 }
 
 #[test]
+fn a_flood_of_connections_that_are_updated_once() {
+    suffers(60_000, |n| {
+        // Connection, source, bytes there and back, event 5.
+        let template = (0, words([256, 5, 148, 4, 8, 4, 231, 4, 232, 4, 233, 1]));
+        let record = |i: u32| [&(n * 40 + i).to_be_bytes()[..], &[10, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 5]].concat();
+        (source(n % 9), v9(n, 0, &[template, (256, (0..40).flat_map(record).collect())]))
+    });
+}
+
+#[test]
 fn a_flood_of_data_that_waits_for_ever() {
     suffers(100_000, |n| (source(n % 500), v9(n / 500, 0, &[(256 + (n % 7) as u16, vec![3; 1300])])));
 }

@@ -4,6 +4,7 @@ The collector is run twice over a case, with and without its cache. Both tell th
 elements; records are summed by key, whichever end is the source. A key is the ends,
 protocol and exporter. Of ICMP the ports are left out, as a merged flow has none; of a
 record of both families (a tunnel: SRv6) the IPv6 addresses, as a flow has one family.
+Events of firewalls and translators that count nothing become no flow.
 """
 
 import collections
@@ -15,6 +16,7 @@ import probe
 ENDS = ("IPV4_{}_ADDR", "IPV6_{}_ADDR", "L4_{}_PORT")
 COUNTS = ("IN_PKTS", "IN_BYTES", "OUT_PKTS", "OUT_BYTES")
 WHO = ("PROTOCOL", "EXPORTER_IPV4_ADDRESS", "EXPORTER_IPV6_ADDRESS")
+EVENTS = ("FIREWALL_EVENT", "NAT_EVENT")
 ICMP = (1, 58)
 MOST = 2**64 - 1
 
@@ -43,7 +45,7 @@ def sums(records):
 
 
 def told(program, files, options=()):
-    elements = [name.format(side) for side in ("SRC", "DST") for name in ENDS] + [*COUNTS, *WHO]
+    elements = [name.format(side) for side in ("SRC", "DST") for name in ENDS] + [*COUNTS, *WHO, *EVENTS]
     run = probe.Run([program, "-3", "any", "-i", ",".join(str(path) for path in files),
                      "-T", " ".join("%" + name for name in elements), *options, "--json", "-"], 120)
     trouble = run.trouble()
@@ -56,6 +58,10 @@ def differences(program, case):
     """Keys whose sums differ, in one difference; and records that merging made more of."""
     plain, merged = told(program, case.files), told(program, case.files, ["--enable-collection-cache"])
     expected, found = sums(plain), sums(merged)
+    silent = [record for record in plain if not any(record[name] for name in COUNTS)]
+    for key in sums(record for record in silent if any(record[name] for name in EVENTS)):
+        if not any(expected[key]) and key not in found:
+            del expected[key]
     wrong = [
         f"{key}: {found.get(key)}, expects {expected.get(key)}"
         for key in sorted(expected.keys() | found.keys(), key=str)

@@ -58,6 +58,7 @@ def key_of(name):
 # What Cisco's ASA sent before 8.4(5) under numbers of its own: translated
 # addresses and ports, and the firewall event.
 ASA = {40001: 225, 40002: 226, 40003: 227, 40004: 228, 40005: 233}
+CISCO, CISCO9 = 9, 32768  # its elements in NetFlow v9: this plus the id
 
 
 def whole(pen, number):
@@ -66,6 +67,8 @@ def whole(pen, number):
         return 0, ASA[number]
     if pen == 0 and NTOP9 <= number and (NTOP, number - NTOP9) in NAMES:
         return NTOP, number - NTOP9
+    if pen == 0 and (CISCO, number - CISCO9) in NAMES:
+        return CISCO, number - CISCO9
     return pen, number
 
 

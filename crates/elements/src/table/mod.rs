@@ -158,6 +158,7 @@ pub(crate) static TABLES: &[&[&Element]] = &[
     whois::ROWS,
     ntopng::ROWS,
     iana::ROWS,
+    vendor::cisco::ROWS,
     vendor::nokia::ROWS,
     vendor::huawei::ROWS,
     vendor::vmware::ROWS,

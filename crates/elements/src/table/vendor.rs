@@ -2,6 +2,18 @@
 
 #![allow(non_upper_case_globals, reason = "a row is spelt as its vendor spells it")]
 
+/// Cisco: security events of firewalls (NSEL). Spelt as TShark does, as nProbe has no names for them.
+pub mod cisco {
+    use crate::table::registered;
+
+    registered! { Group::Cisco, pen 9;
+        232 INGRESS_ACL_ID: FixedOctets(12);
+        233 EGRESS_ACL_ID: FixedOctets(12);
+        234 FW_EXT_EVENT: U16;
+        7232 AAA_USERNAME: Text(65);
+    }
+}
+
 /// Nokia (Alcatel-Lucent): large-scale NAT.
 pub mod nokia {
     use crate::table::registered;

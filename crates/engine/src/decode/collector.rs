@@ -18,12 +18,12 @@ use super::netflow5::{self, Fixed};
 use super::records::{About, Receive, Set, Version};
 use super::reforge::Reforge;
 use super::saved::Exporters;
-use super::section;
 use super::session::{Counters, Session};
 use super::sessions::{Key, Sessions};
 use super::sflow5;
 use super::templates::Layouts;
-use super::walk::{Missing, Walk, deliver, timeout};
+use super::walk::{Missing, Readers, Walk, deliver, timeout};
+use super::{connections, section};
 
 /// How to collect.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ pub struct Collector {
     /// The fixed formats: v1, v5, v7.
     fixed: [Arc<Layout>; 3],
     sflow: sflow5::Decoder,
-    sections: section::Decoder,
+    readers: Readers,
     rejected: [u64; 2],
     swept: Nanos,
 }
@@ -127,7 +127,10 @@ impl Collector {
             config,
             sessions: Sessions::default(),
             sflow: sflow5::Decoder::new(&mut layouts),
-            sections: section::Decoder::new(&mut layouts),
+            readers: Readers {
+                sections: section::Decoder::new(&mut layouts),
+                connections: connections::Decoder::default(),
+            },
             layouts,
             fixed,
             rejected: [0; 2],
@@ -235,7 +238,7 @@ impl Collector {
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
         let mut walk = Walk {
             layouts: &mut self.layouts,
-            sections: &mut self.sections,
+            readers: &mut self.readers,
             config: &self.config,
             session,
             about,
@@ -268,7 +271,7 @@ impl Collector {
         let before = session.counters.records();
         let mut walk = Walk {
             layouts: &mut self.layouts,
-            sections: &mut self.sections,
+            readers: &mut self.readers,
             config: &self.config,
             session,
             about,
@@ -299,7 +302,7 @@ impl Collector {
         if let Some(held) = self.sessions.find(own)
             && let Some(layout) = held.session.templates.find(id, about.arrival, limit)
         {
-            deliver(held.session, &mut self.sections, about, &layout, bytes, out);
+            deliver(held.session, &mut self.readers, about, &layout, bytes, out);
             return held.settle();
         }
         let mut found: Option<Arc<Layout>> = None;
@@ -315,7 +318,7 @@ impl Collector {
         match found.filter(|_| !several) {
             Some(layout) => {
                 held.session.counters.borrowed += 1;
-                deliver(held.session, &mut self.sections, about, &layout, bytes, out);
+                deliver(held.session, &mut self.readers, about, &layout, bytes, out);
             }
             None => held.session.counters.no_template += held.session.waiting.push(id, about, bytes),
         }

@@ -12,6 +12,7 @@
 
 use core::hash::{Hash, Hasher};
 
+use super::connections::Counting;
 use flowsonde_elements::{Element, VARIABLE, registry};
 use flowsonde_wire::export::ipfix::{REVERSE_PEN, Specifier};
 
@@ -76,6 +77,10 @@ pub struct Layout {
     pub sampling: Sampler,
     /// Its records hold the first bytes of sampled packets, and no addresses of their own.
     pub sampled: bool,
+    /// Its records tell more of a connection than is new.
+    pub counting: Option<Box<Counting>>,
+    /// How many of the last fields are ours: counters put behind the exporter's record.
+    added: usize,
 }
 
 /// How a record tells its own sampling.
@@ -139,10 +144,29 @@ impl Layout {
             parts: parts.into(),
             sampling: Sampler::default(),
             sampled: false,
+            counting: None,
+            added: 0,
         };
         layout.sampling = Sampler::of(&layout);
         layout.sampled = super::section::is_sampled(&layout);
         Ok(layout)
+    }
+
+    /// The layout of `base` with fields of ours behind.
+    pub fn extended(number: u32, base: &Layout, added: &[Specifier]) -> Result<Layout, Refused> {
+        let own = base.fields.iter().map(|&Field { pen, id, length, .. }| Specifier { pen, id, length });
+        let specifiers: Vec<_> = own.chain(added.iter().copied()).collect();
+        Ok(Layout { added: added.len(), ..Layout::new(number, &specifiers, base.scopes)? })
+    }
+
+    /// The fields the exporter sent.
+    pub fn sent(&self) -> &[Field] {
+        self.fields.get(..self.fields.len() - self.added).unwrap_or(&[])
+    }
+
+    /// True when its records are as the exporter sent them.
+    pub fn is_as_sent(&self) -> bool {
+        self.added == 0
     }
 
     /// True when all records have the same length.
@@ -232,7 +256,7 @@ impl Layout {
     /// What it was made from.
     pub fn shape(&self) -> Shape {
         Shape {
-            specifiers: self.fields.iter().map(|field| (field.pen, field.id, field.length)).collect(),
+            specifiers: self.sent().iter().map(|field| (field.pen, field.id, field.length)).collect(),
             scopes: self.scopes,
         }
     }

@@ -1,6 +1,7 @@
 //! From bytes to what the meter and the encoders understand.
 
 pub mod collector;
+pub mod connections;
 pub mod filter;
 pub mod fragment;
 pub mod layout;

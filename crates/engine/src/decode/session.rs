@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;
 
+use super::connections::Connections;
 use super::records::{About, Version};
 use super::sampling::Samplers;
 use super::saved::Saved;
@@ -29,6 +30,8 @@ pub struct Session {
     pub sources: Sources,
     /// Data that came before its template.
     pub waiting: Waiting,
+    /// What was told of its connections.
+    pub(super) connections: Option<Box<Connections>>,
     /// What was done.
     pub counters: Counters,
     /// Difference of the clocks: arrival less time of export, the least seen of late.
@@ -50,6 +53,7 @@ impl Session {
             sequence: Sequence::default(),
             sources: Sources::default(),
             waiting: Waiting::default(),
+            connections: None,
             counters: Counters::default(),
             skew: Skew::default(),
             charged: 0,
@@ -100,6 +104,18 @@ impl Session {
             + places(self.sources.len()) * SOURCE
             + places(self.waiting.len()) * WAITS
             + self.waiting.bytes()
+            + self.connections_bytes()
+    }
+
+    /// Bytes of what was told of its connections.
+    pub(super) fn connections_bytes(&self) -> usize {
+        self.connections.as_ref().map_or(0, |connections| connections.bytes())
+    }
+
+    /// Forgets what was told of its connections.
+    pub(super) fn forget_connections(&mut self) {
+        let connections = self.connections.take();
+        self.counters.connections_forgotten += connections.map_or(0, |connections| connections.open());
     }
 
     /// When it was last heard of.
@@ -171,6 +187,8 @@ counters! {
     withdrawals,
     /// Templates found under another port or domain of the same address.
     borrowed,
+    /// Connections forgotten for want of room: what comes of them counts whole.
+    connections_forgotten,
     /// Samples of packets (sFlow, NetFlow-Lite): `samples = samples_other +` the flows made of them.
     samples,
     /// Samples of packets that are not IP, or of which too little is told.

@@ -220,30 +220,48 @@ impl Sessions {
             return;
         }
         let enough = limit - limit / 8;
-        let mut order: Vec<_> = self
-            .by_key
-            .iter()
-            .map(|(key, session)| {
-                let weight = weight(session);
-                let rank = match () {
-                    () if session.counters.messages <= FEW => (0, session.last_seen().0),
-                    () if weight > MUCH => (1, u64::MAX - weight as u64),
-                    () => (2, session.last_seen().0),
-                };
-                (rank, weight, *key)
-            })
-            .collect();
+        let mut order: Vec<_> = Vec::with_capacity(self.by_key.len());
+        for (key, session) in &self.by_key {
+            let weight = weight(session);
+            if session.counters.messages <= FEW {
+                order.push(((0, session.last_seen().0), weight, *key, Goes::Session));
+                continue;
+            }
+            // What was told of its connections can be done without, its templates cannot.
+            let told = session.connections_bytes();
+            if told > 0 {
+                order.push(((1, u64::MAX - told as u64), told, *key, Goes::Connections));
+            }
+            let weight = weight.saturating_sub(told);
+            let rank = if weight > MUCH { (2, u64::MAX - weight as u64) } else { (3, session.last_seen().0) };
+            order.push((rank, weight, *key, Goes::Session));
+        }
         order.sort_unstable();
         let mut after = self.used + layouts.bytes();
-        for (_, weight, key) in order {
+        for (_, weight, key, goes) in order {
             if after <= enough {
                 break;
             }
             after = after.saturating_sub(weight);
-            self.crowded_out += 1;
-            self.forget(&key);
+            match goes {
+                Goes::Session => {
+                    self.crowded_out += 1;
+                    self.forget(&key);
+                }
+                Goes::Connections => self.forget_connections(&key),
+            }
         }
         layouts.sweep();
+    }
+
+    fn forget_connections(&mut self, key: &Key) {
+        let Some(session) = self.by_key.get_mut(key) else { return };
+        session.forget_connections();
+        if !session.touched {
+            session.touched = true;
+            self.touched.push(*key);
+        }
+        Held { session, used: &mut self.used }.settle();
     }
 
     fn forget(&mut self, key: &Key) {
@@ -262,6 +280,13 @@ impl Sessions {
             self.touched.push(*key);
         }
     }
+}
+
+/// What goes to make room.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Goes {
+    Connections,
+    Session,
 }
 
 /// Bytes a session takes, with its share of the layouts it has with others.

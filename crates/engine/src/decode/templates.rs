@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;
 
+use super::connections::Counting;
 use super::layout::{Layout, Refused, Shape};
 
 /// Most templates of one domain. Large routers have some hundreds.
@@ -119,7 +120,13 @@ impl Layouts {
             self.sweep();
         }
         self.next = self.next.wrapping_add(1);
-        let layout = Arc::new(Layout::new(self.next, specifiers, scopes)?);
+        let mut layout = Layout::new(self.next, specifiers, scopes)?;
+        // One with counters behind it would be too long where this fails.
+        if let Ok(Some(counting)) = Counting::new(&layout, self.next.wrapping_add(1)) {
+            self.next = self.next.wrapping_add(1);
+            layout.counting = Some(Box::new(counting));
+        }
+        let layout = Arc::new(layout);
         self.bytes += memory(specifiers.len());
         // One of the same fields may lie there, dead.
         if self.by_shape.insert(shape, Arc::downgrade(&layout)).is_some() {

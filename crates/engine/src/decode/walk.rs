@@ -13,13 +13,20 @@ use flowsonde_wire::export::{ipfix, netflow9};
 use super::collector::Config;
 use super::layout::Layout;
 use super::records::{About, Receive, Set, Version};
-use super::section;
 use super::session::Session;
 use super::templates::Layouts;
+use super::{connections, section};
 
 /// Nanoseconds after which a template is forgotten: only over UDP (RFC 7011, section 8.4).
 pub(super) fn timeout(config: &Config, about: &About) -> u64 {
     if about.transport.is_session() { 0 } else { config.template_timeout }
+}
+
+/// Readers of records that are made into others first.
+#[derive(Debug)]
+pub(super) struct Readers {
+    pub sections: section::Decoder,
+    pub connections: connections::Decoder,
 }
 
 /// A data set whose template is not known to its session.
@@ -31,7 +38,7 @@ pub(super) struct Missing<'a> {
 /// One message of NetFlow v9 or IPFIX being read.
 pub(super) struct Walk<'a, 'b> {
     pub layouts: &'a mut Layouts,
-    pub sections: &'a mut section::Decoder,
+    pub readers: &'a mut Readers,
     pub config: &'a Config,
     pub session: &'a mut Session,
     pub about: About,
@@ -124,7 +131,7 @@ impl<'b> Walk<'_, 'b> {
         }
         for set in self.session.waiting.take(id) {
             self.session.counters.replayed += 1;
-            deliver(self.session, self.sections, &set.about, &layout, &set.bytes, self.out);
+            deliver(self.session, self.readers, &set.about, &layout, &set.bytes, self.out);
         }
     }
 
@@ -137,7 +144,7 @@ impl<'b> Walk<'_, 'b> {
         }
         match self.session.templates.find(id, self.about.arrival, timeout(self.config, &self.about)) {
             Some(layout) => {
-                deliver(self.session, self.sections, &self.about, &layout, bytes, self.out);
+                deliver(self.session, self.readers, &self.about, &layout, bytes, self.out);
                 if layout.is_options() && self.about.version == Version::Ipfix {
                     // What it told of the exporter's start is good for what follows.
                     self.about.init = self.session.init;
@@ -152,7 +159,7 @@ impl<'b> Walk<'_, 'b> {
 #[inline]
 pub(super) fn deliver(
     session: &mut Session,
-    sections: &mut section::Decoder,
+    readers: &mut Readers,
     about: &About,
     layout: &Arc<Layout>,
     bytes: &[u8],
@@ -163,8 +170,12 @@ pub(super) fn deliver(
         super::options::learn(session, about, layout, bytes, out);
         return;
     }
+    if let Some(counting) = &layout.counting {
+        readers.connections.read(session, about, counting, &connections::Raw { layout, bytes }, out);
+        return;
+    }
     if layout.sampled {
-        sections.read(session, about, layout, bytes, out);
+        readers.sections.read(session, about, layout, bytes, out);
         return;
     }
     let taken = out.flows(&Set { layout, bytes, about, samplers: &session.samplers, templates: &session.templates });
@@ -210,10 +221,14 @@ fn read_template(
     Some(if options { scopes.clamp(1, first.max(1)) } else { 0 })
 }
 
-/// NetFlow v9 has no enterprise numbers: ntop's elements stand at 57472 + n. Old Cisco ASA have numbers of their own for
-/// what is 225 to 228 and 233 today.
+/// NetFlow v9 has no enterprise numbers: ntop's elements stand at 57472 + n, Cisco's at 32768 + n, where others put theirs
+/// too. Old Cisco ASA have numbers of their own for what is 225 to 228 and 233 today.
 fn v9_field(id: u16, length: u16) -> ipfix::Specifier {
-    use flowsonde_elements::{NTOP_PEN, V9_NTOP_BASE};
+    use flowsonde_elements::{CISCO_PEN, NTOP_PEN, V9_CISCO_BASE, V9_NTOP_BASE};
+    // Access lists, reason and user of a firewall's event.
+    if matches!(id, 33_000..=33_002 | 40_000) {
+        return ipfix::Specifier { pen: CISCO_PEN, id: id - V9_CISCO_BASE, length };
+    }
     let id = match id {
         40_001..=40_004 => id - 40_001 + 225,
         40_005 => 233,

@@ -6,7 +6,7 @@
 //!   is told at the next whole second, uptime and seconds alike: a receiver finds every millisecond exactly, and no flow
 //!   ends after its message.
 //! - Options tell, of the exporter as a whole (scope System), its sampling and what it exported so far.
-//! - Elements of other enterprises than ntop have no number here and are left out.
+//! - Elements of other enterprises than ntop and Cisco have no number here and are left out.
 
 use flowsonde_elements::{Element, Kind, table};
 use flowsonde_wire::Nanos;

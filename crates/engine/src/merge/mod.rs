@@ -15,10 +15,12 @@ use crate::meter::cache::{BATCH, Counters};
 use crate::meter::{Collected, Config, Ended, Meter};
 use crate::transcode::PerLayout;
 
+mod events;
 mod load;
 mod paths;
 mod reader;
 
+use events::What;
 use paths::Paths;
 use reader::{Context, Reader};
 
@@ -33,6 +35,8 @@ pub struct Merger {
     batch: Vec<Collected>,
     /// The port of an exporter tells it from others.
     by_port: bool,
+    /// Events without traffic, which are no flows.
+    events: [u64; What::ALL.len()],
 }
 
 impl Merger {
@@ -46,13 +50,14 @@ impl Merger {
             spans: Spans::default(),
             batch: Vec::with_capacity(BATCH),
             by_port,
+            events: [0; What::ALL.len()],
             config,
         }
     }
 
     /// Merges the records of a set. Ended flows are given to `out` some at a time.
     pub fn flows(&mut self, set: &Set<'_>, out: &mut impl FnMut(&Ended)) -> Taken {
-        let Merger { config, meter, readers, paths, spans, batch, by_port } = self;
+        let Merger { config, meter, readers, paths, spans, batch, by_port, events } = self;
         let reader = readers.of(set.layout, |layout| Reader::new(layout, config.groups));
         let usual = set.samplers.usually();
         let silent = set.layout.sampling.is_silent();
@@ -63,13 +68,21 @@ impl Merger {
             if !silent {
                 context.sampling = set.samplers.told_of(set.layout, &record, spans);
             }
-            batch.push(reader.read(&record, spans, &context, paths));
+            rest = after;
+            taken.records += 1;
+            let collected = reader.read(&record, spans, &context, paths);
+            if let Some(event) = &reader.event
+                && !collected.has_traffic()
+            {
+                let what = event.read(&record, spans) as usize;
+                events.get_mut(what).into_iter().for_each(|count| *count += 1);
+                continue;
+            }
+            batch.push(collected);
             if batch.len() == BATCH {
                 meter.records(batch, set.about.arrival, out);
                 batch.clear();
             }
-            rest = after;
-            taken.records += 1;
         }
         if !batch.is_empty() {
             meter.records(batch, set.about.arrival, out);
@@ -97,6 +110,11 @@ impl Merger {
     /// What was done so far: packets are records here.
     pub fn counters(&self) -> Counters {
         self.meter.counters()
+    }
+
+    /// Records that became no flow, as they tell of an event without traffic, by what happened.
+    pub fn events(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        What::ALL.into_iter().map(|what| what.name()).zip(self.events)
     }
 
     /// How often exporters and interfaces were too many to be told apart, and all were forgotten.

@@ -9,6 +9,7 @@ use flowsonde_elements::table::*;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::transport::icmp::request_of;
 
+use super::events::Event;
 use super::load::Load;
 use super::paths::{Path, Paths};
 use crate::decode::layout::{At, Layout, Record, Spans};
@@ -47,6 +48,8 @@ pub struct Reader {
     exporter: Option<Address>,
     hops: Option<[Address; 2]>,
     macs: Option<[Load; 2]>,
+    /// Where records may be events without traffic.
+    pub event: Option<Event>,
 }
 
 /// An address of either family.
@@ -148,6 +151,7 @@ impl Reader {
             hops: groups
                 .has(Group::Hops)
                 .then(|| [address(&IPV4_NEXT_HOP, &IPV6_NEXT_HOP), address(&IPV4_BGP_NEXT_HOP, &BPG_IPV6_NEXT_HOP)]),
+            event: Event::of(layout),
             macs: (groups.has(Group::Macs) && macs.iter().any(Load::is_there)).then_some(macs),
         }
     }

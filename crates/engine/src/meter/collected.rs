@@ -52,6 +52,12 @@ pub struct Collected {
 }
 
 impl Collected {
+    /// True when it tells of any packet or byte.
+    #[inline]
+    pub fn has_traffic(&self) -> bool {
+        self.packets != [0; 2] || self.bytes != [0; 2]
+    }
+
     /// True when it tells of both directions.
     #[inline]
     pub fn is_two_way(&self) -> bool {

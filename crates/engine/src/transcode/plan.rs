@@ -71,7 +71,7 @@ impl Plan {
         match self {
             Plan::Template(template) => template.iter().map(|element| wanted(layout, element)).collect(),
             Plan::Everything => {
-                let mut columns = everything(layout);
+                let mut columns = everything(layout, &[]);
                 // Whose keys are texts: too dear for ntopng, which does not read them.
                 if !layout.sampling.is_silent() {
                     columns.extend(
@@ -81,7 +81,7 @@ impl Plan {
                 columns
             }
             Plan::Ntopng => {
-                let mut columns = everything(layout);
+                let mut columns = everything(layout, &ABSOLUTE);
                 for element in NTOPNG {
                     if !columns.iter().any(|column| column.name == Name::Element(element)) {
                         columns.push(wanted(layout, element));
@@ -110,16 +110,21 @@ const NTOPNG: [&Element; 13] = [
     &table::EXPORTER_IPV4_ADDRESS,
 ];
 
+/// Initiator's and responder's bytes and packets: to ntopng a flow's counters so far, to exporters those of a record. They
+/// are told as `IN_*` and `OUT_*`.
+const ABSOLUTE: [u16; 4] = [231, 232, 298, 299];
+
 /// A template with what ntopng cannot do without behind it, where it is not asked for.
 pub fn complete(template: &Template) -> Template {
     let needed = NTOPNG.into_iter().chain([&table::IPV6_SRC_ADDR, &table::IPV6_DST_ADDR]);
     template.iter().chain(needed).collect()
 }
 
-/// Every field but padding, and who sent it.
-fn everything(layout: &Layout) -> Vec<Column> {
+/// Every field that was sent but padding and those `without`, and who sent it.
+fn everything(layout: &Layout, without: &[u16]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::with_capacity(layout.fields.len());
-    for field in layout.fields.iter().filter(|field| !field.is(PADDING)) {
+    let left_out = |field: &&Field| field.is(PADDING) || without.iter().any(|&id| field.is(id));
+    for field in layout.sent().iter().filter(|field| !left_out(field)) {
         let (name, kind) = named(field);
         // The same element twice in a template (RFC 7011, section 8): each is told, the later ones by number.
         let name = match name {

@@ -315,6 +315,7 @@ fn of_exporter(ledger: &mut Ledger, source: &str, name: &str, exporter: &Exporte
         both(stage("records", Unit::Records), counters.flows),
         &[
             ("options", counters.options),
+            ("connections_forgotten", counters.connections_forgotten),
             ("samples_other", counters.samples_other),
             ("samples_lost", counters.samples_lost),
             ("samples_malformed", counters.samples_malformed),

@@ -70,12 +70,14 @@ struct Account {
     flows: pipeline::books::Account,
     /// Times the exporters and interfaces were too many.
     forgotten: u64,
+    /// Events without traffic, by name.
+    events: Vec<(&'static str, u64)>,
 }
 
 impl Account {
     fn new(name: &str) -> Account {
         let flows = pipeline::books::Account { name: name.to_owned(), ..pipeline::books::Account::default() };
-        Account { came: books::Account::new(name), flows, forgotten: 0 }
+        Account { came: books::Account::new(name), flows, forgotten: 0, events: Vec::new() }
     }
 
     fn update(&mut self, source: &mut dyn Exports, desk: &mut Desk<Cache>, handed_on: u64) {
@@ -86,6 +88,8 @@ impl Account {
         self.flows.waiting = ended.batches.iter().map(|batch| batch.len() as u64).sum();
         self.flows.handed_on = handed_on;
         self.forgotten = merger.forgotten();
+        self.events.clear();
+        self.events.extend(merger.events());
     }
 }
 
@@ -93,9 +97,11 @@ fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
     let mut ledger = Ledger::new(SystemTime::now(), last);
     let came: Vec<_> = accounts.iter().map(|account| &account.came).collect();
     books::received(&mut ledger, &came);
-    for Account { flows, forgotten, .. } in accounts {
+    for Account { flows, forgotten, events, .. } in accounts {
         let stage = Stage::new("merge", &flows.name, Unit::Records);
-        let stage = Stage { received: flows.meter.packets, delivered: flows.meter.metered, ..stage };
+        let stage = events.iter().fold(stage, |stage, (what, count)| stage.losing(what, *count));
+        let received = flows.meter.packets + events.iter().map(|(_, count)| count).sum::<u64>();
+        let stage = Stage { received, delivered: flows.meter.metered, ..stage };
         ledger.stages.push(if *forgotten > 0 { stage.noting("exporters_forgotten", *forgotten) } else { stage });
     }
     let flows: Vec<_> = accounts.iter().map(|account| account.flows.clone()).collect();

@@ -13,7 +13,7 @@ use crate::decode::layout::{At, Field, Layout, Record, Spans, number};
 pub(super) struct Passing {
     /// The template behind its id: count and fields.
     pub template: Box<[u8]>,
-    /// Every field is there.
+    /// Records are copied whole: every field is there, and nothing is behind them.
     pub whole: bool,
     /// Has values that sampling changes.
     pub scales: bool,
@@ -46,7 +46,7 @@ impl Passing {
         let mut template = vec![0, 0];
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut count, mut shortest, mut scales) = (0u16, 0, false);
-        for field in &layout.fields {
+        for field in layout.sent() {
             let declared = Specifier { pen: field.pen, id: field.id, length: field.length };
             let Some(specifier) = P::passed(&declared) else { continue };
             P::write_specifier(&specifier, &mut template);
@@ -66,10 +66,10 @@ impl Passing {
         if let Some(place) = template.first_chunk_mut() {
             *place = count.to_be_bytes();
         }
-        let dropped = layout.fields.len() - usize::from(count);
+        let dropped = layout.sent().len() - usize::from(count);
         Passing {
             template: template.into(),
-            whole: dropped == 0,
+            whole: dropped == 0 && layout.is_as_sent(),
             scales,
             relative: layout.find(21).is_some() || layout.find(22).is_some(),
             shortest,

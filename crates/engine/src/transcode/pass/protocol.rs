@@ -1,6 +1,6 @@
 //! How the two protocols declare fields that are passed on.
 
-use flowsonde_elements::{NTOP_PEN, V9_NTOP_BASE};
+use flowsonde_elements::{CISCO_PEN, NTOP_PEN, V9_CISCO_BASE, V9_NTOP_BASE};
 use flowsonde_wire::export::ipfix::{REVERSE_PEN, Specifier, VARIABLE};
 use flowsonde_wire::export::netflow9::SCOPE_SYSTEM;
 
@@ -18,17 +18,17 @@ pub trait Passes: Protocol {
     fn passed(field: &Specifier) -> Option<Specifier>;
 }
 
-/// Cisco's enterprise number. Its elements are at 32768 and above in NetFlow v9: 9.12232 of IPFIX is 45000 there.
-const CISCO_PEN: u32 = 9;
-const CISCO_BASE: u16 = 32768;
-
 impl Passes for Ipfix {
     const SCOPE: u16 = 149; // observationDomainId
     const UPTIME: bool = false;
 
     fn passed(field: &Specifier) -> Option<Specifier> {
-        let cisco = field.pen == 0 && field.id >= CISCO_BASE;
-        Some(if cisco { Specifier { pen: CISCO_PEN, id: field.id - CISCO_BASE, length: field.length } } else { *field })
+        let cisco = field.pen == 0 && field.id >= V9_CISCO_BASE;
+        Some(if cisco {
+            Specifier { pen: CISCO_PEN, id: field.id - V9_CISCO_BASE, length: field.length }
+        } else {
+            *field
+        })
     }
 }
 
@@ -41,7 +41,7 @@ impl Passes for NetFlow9 {
             _ if field.length == VARIABLE => return None,
             (0, id) => id,
             (NTOP_PEN, n) => V9_NTOP_BASE.checked_add(n)?,
-            (CISCO_PEN, n) if n < V9_NTOP_BASE - CISCO_BASE => CISCO_BASE + n,
+            (CISCO_PEN, n) if n < V9_NTOP_BASE - V9_CISCO_BASE => V9_CISCO_BASE + n,
             (REVERSE_PEN, 1) => 23, // OUT_BYTES
             (REVERSE_PEN, 2) => 24, // OUT_PKTS
             _ => return None,

@@ -25,7 +25,7 @@ struct Check {
 impl Check {
     fn new() -> Check {
         let options = Options::default();
-        let home = Home { address: [127, 0, 0, 1] };
+        let home = Home::at([127, 0, 0, 1]);
         let transcoders: Vec<Box<dyn Transcode>> = vec![
             Box::new(Pass::<Ipfix>::new(&options, false)),
             Box::new(Pass::<NetFlow9>::new(&options, false)),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use flowsonde_elements::{Template, table};
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{Dissection, Limits};
+use flowsonde_engine::meter::application::{ByPort, Dissection, Limits};
 use flowsonde_engine::meter::config::{Known, Wanted};
 
 use crate::flags::Options;
@@ -15,6 +16,12 @@ mod ndpi;
 #[cfg(not(feature = "ndpi"))]
 #[path = "dpi/without.rs"]
 mod ndpi;
+
+/// What a record holds where nobody says: with the application, where it is found out.
+pub fn default_template(options: &Options) -> Template {
+    let applications = Dpi::by_default(options).then_some(&table::L7_PROTO);
+    Template::default().iter().chain(applications).collect()
+}
 
 /// What meters are given to find applications out.
 #[derive(Debug)]
@@ -44,6 +51,11 @@ impl Dpi {
     pub fn dissection(&self) -> Result<Dissection, Stop> {
         let dissection = Dissection::new(ndpi::detector(&self.options)?, self.limits);
         Ok(if self.options.fast { dissection.trusting(crate::secret::random()) } else { dissection })
+    }
+
+    /// What flows of which nobody saw a packet are taken for.
+    pub fn by_port(&self) -> Result<ByPort, Stop> {
+        Ok(ByPort::ask(&mut *ndpi::detector(&self.options)?))
     }
 
     /// What numbers are called.

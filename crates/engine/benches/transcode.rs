@@ -48,7 +48,7 @@ impl Receive for Out {
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
-    let home = Home { address: [127, 0, 0, 1] };
+    let home = Home::at([127, 0, 0, 1]);
     let ntopng = || Plan::Template(Template::parse("@NTOPNG@", Mode::Collector).expect("there"));
     let limits = Batching::default();
     let file =

@@ -103,7 +103,7 @@ fn suffers(messages: u32, attack: Attack) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);
-    let home = Home { address: [127, 0, 0, 1] };
+    let home = Home::at([127, 0, 0, 1]);
     let lines = [Plan::Ntopng, Plan::Everything]
         .map(|plan| (TlvBatches::new(plan, home, false, Batching::default()), Messages::default()));
     let mut out = Out { lines, honest: 0 };

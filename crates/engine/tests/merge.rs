@@ -710,7 +710,7 @@ fn layouts_of_any_shape_are_read_as_the_other_outputs_read_them() {
         let mut collector = Collector::new(Collecting::default());
         let mut merger = Merger::new(Config { max_flows: 1 + (round % 5 * 10) as u32, ..Config::default() }, true);
         let out = Out { merger: &mut merger, ended: Vec::new() };
-        let lines = Lines::new(Plan::Template(counts.clone()), Home { address: [127, 0, 0, 1] });
+        let lines = Lines::new(Plan::Template(counts.clone()), Home::at([127, 0, 0, 1]));
         let mut both = Both { out, lines, told: Messages::default() };
         for (id, body) in [(2, &head), (256, &body)] {
             let bytes = message(0, START, id, body);

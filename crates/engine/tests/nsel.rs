@@ -21,7 +21,7 @@ use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 
 const START: u32 = 1_700_000_000;
-const HOME: Home = Home { address: [192, 0, 2, 9] };
+const HOME: Home = Home::at([192, 0, 2, 9]);
 
 /// What all events of a firewall begin with: connection, ends, interfaces, protocol, translated ends, event, reason, time.
 const EVENT: [(u16, u16); 14] = [

@@ -102,7 +102,7 @@ impl Formats<'_> {
     fn start(&self, name: &str, max_message: usize, stream: bool) -> Result<Box<dyn Encode>, Stop> {
         let mut wanted = encoding(self.options, &self.plan.template, max_message, stream);
         wanted.collected = self.plan.collected;
-        wanted.applications = self.plan.dpi.is_some();
+        wanted.applications = self.plan.dpi.is_some() || self.plan.env.by_port.is_some();
         let format = encode::format(name).ok_or_else(|| Stop::Failed(format!("format {name} is not in this build")))?;
         (format.start)(&wanted).map_err(|error| refused(self.options, &self.plan.template, name, error))
     }

@@ -1,6 +1,8 @@
 //! From options to what the engine and the ends want.
 
-use flowsonde_elements::{Mode, Template, table};
+use std::sync::Arc;
+
+use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::fill::{self, Env, InterfaceIds, InterfaceRule};
 use flowsonde_engine::meter::config::{self, Config, MinBytes};
 use flowsonde_engine::meter::key::{Network, Parts};
@@ -8,7 +10,7 @@ use flowsonde_engine::meter::{Group, Groups, Meter};
 use flowsonde_engine::transcode::complete;
 use flowsonde_io::source::live::{Direction, Engine, LiveOptions};
 
-use crate::dpi::Dpi;
+use crate::dpi::{self, Dpi};
 use crate::flags::Options;
 use crate::flags::cache::Biflows;
 use crate::flags::capture;
@@ -44,8 +46,8 @@ impl Plan {
     /// Reads the options; an error names the one that is wrong.
     pub fn new(options: &Options) -> Result<Plan, Stop> {
         let mut template = template(options, Mode::Probe)?;
-        if options.template.fields.is_none() && Dpi::by_default(options) && options.tells_templates() {
-            template = template.iter().chain([&table::L7_PROTO]).collect();
+        if options.template.fields.is_none() && options.tells_templates() {
+            template = dpi::default_template(options);
         }
         let mut env = env(options);
         let mut groups = fill::groups(&template).with(env.interfaces.group());
@@ -74,7 +76,10 @@ impl Plan {
 
     /// The same for collected flows that are merged.
     pub fn collected(options: &Options) -> Result<Plan, Stop> {
-        let template = template(options, Mode::Collector)?;
+        let mut template = template(options, Mode::Collector)?;
+        if options.template.fields.is_none() && options.tells_templates() {
+            template = dpi::default_template(options);
+        }
         let mut groups = match options.zmq.endpoints.is_empty() {
             true => fill::groups_of_collected(&template),
             false => fill::groups_of_collected(&complete(&template)),
@@ -84,7 +89,11 @@ impl Plan {
             groups = groups.with(Group::Hops);
         }
         let meter = Config { sample: 1, ..meter(options, groups) };
-        let env = Env { sample: 1, ..env(options) };
+        let mut env = Env { sample: 1, ..env(options) };
+        if template.iter().any(fill::tells_application) && !options.application.none {
+            let dpi = Dpi::open(options)?;
+            (env.names, env.by_port) = (dpi.names(), Some(Arc::new(dpi.by_port()?)));
+        }
         Ok(Plan { template, meter, env, dpi: None, collected: true })
     }
 }

@@ -5,7 +5,6 @@ use core::fmt;
 use flowsonde_elements::{Element, Template};
 
 use crate::fill;
-use crate::meter::Group;
 
 use crate::transcode::Batching;
 
@@ -53,7 +52,7 @@ impl Options {
     /// How an element is filled.
     pub fn row(&self, element: &Element) -> Option<&'static fill::Row> {
         let row = if self.collected { fill::row_of_collected(element) } else { fill::row(element) };
-        row.filter(|row| self.applications || !matches!(row.group, Group::Application | Group::Host))
+        row.filter(|row| self.applications || !fill::tells_application(row.element))
     }
 }
 

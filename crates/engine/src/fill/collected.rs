@@ -4,14 +4,26 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use flowsonde_elements::table::*;
 
-use super::{Fill, Row, forward};
+use super::{Env, Fill, Row, forward};
 use crate::decode::sampling::By;
 use crate::meter::flow::Origin;
 use crate::meter::key::End;
 use crate::meter::{Group, View};
 use crate::transcode::source_id;
 
+/// What a flow is taken for by its ports: nothing was looked into.
+fn application(v: &View<'_>, e: &Env) -> u16 {
+    let (key, (first, second)) = (&v.base.key, v.base.key.ports());
+    e.by_port.as_ref().map_or(0, |known| known.application(key.protocol(), [first, second]))
+}
+
 pub(super) const ROWS: &[Row] = &[
+    forward(&L7_PROTO, Group::Base, Fill::Number(|v, e| application(v, e).into())),
+    forward(
+        &L7_PROTO_NAME,
+        Group::Base,
+        Fill::Text(|v, e| e.names.protocols.get(usize::from(application(v, e))).map_or("", String::as_str)),
+    ),
     forward(&INPUT_SNMP, Group::Origin, Fill::Number(|v, _| origin(v).input[v.side()].into())),
     forward(&OUTPUT_SNMP, Group::Origin, Fill::Number(|v, _| origin(v).output[v.side()].into())),
     forward(&DIRECTION, Group::Origin, Fill::Number(|v, _| (origin(v).bits >> v.side() & Origin::EGRESS).into())),

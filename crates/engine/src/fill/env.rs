@@ -7,6 +7,7 @@ use flowsonde_wire::Nanos;
 
 use super::quality::mac;
 use super::{Fill, Names, Row, forward};
+use crate::meter::application::ByPort;
 use crate::meter::key::Network;
 use crate::meter::{Group, View};
 
@@ -37,6 +38,8 @@ pub struct Env {
     pub interface_name: String,
     /// What applications are called.
     pub names: Arc<Names>,
+    /// What collected flows are taken for.
+    pub by_port: Option<Arc<ByPort>>,
     /// Totals over all records so far: bytes, packets and records exported.
     pub exported: [u64; 3],
 }
@@ -56,6 +59,7 @@ impl Default for Env {
             address: [127, 0, 0, 1],
             interface_name: String::new(),
             names: Arc::default(),
+            by_port: None,
             exported: [0; 3],
         }
     }

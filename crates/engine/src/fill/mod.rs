@@ -79,6 +79,11 @@ pub fn row(element: &Element) -> Option<&'static Row> {
     rows().find(|row| row.element.is_same_as(element))
 }
 
+/// True of an element that tells of a flow's application.
+pub fn tells_application(element: &Element) -> bool {
+    application::ROWS.iter().any(|row| row.element.is_same_as(element))
+}
+
 /// How `element` is filled of flows that were collected and merged.
 pub fn row_of_collected(element: &Element) -> Option<&'static Row> {
     collected::ROWS.iter().find(|row| row.element.is_same_as(element)).or_else(|| row(element))

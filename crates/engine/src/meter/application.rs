@@ -4,6 +4,7 @@
 //! flow. `app` makes one of libndpi.
 
 mod builtin;
+mod by_port;
 mod servers;
 
 use core::num::NonZeroU32;
@@ -11,6 +12,7 @@ use core::num::NonZeroU32;
 use flowsonde_wire::Nanos;
 
 pub use builtin::{Builtin, names as builtin_names};
+pub use by_port::ByPort;
 
 use crate::decode::packet::{Packet, Part, protocol};
 use servers::Servers;

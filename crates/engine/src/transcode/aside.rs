@@ -103,7 +103,7 @@ pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn FnMut(Aside))
         return;
     }
     let Scratch { spans, lists, .. } = scratch;
-    let home = Home { address: [0; 4] };
+    let home = Home::at([0; 4]);
     let mut rest = set.bytes;
     while let Some((record, after)) = set.layout.split(rest, spans) {
         rest = after;

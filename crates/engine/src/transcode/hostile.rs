@@ -85,7 +85,7 @@ fn messages() -> Vec<Vec<u8>> {
 
 #[test]
 fn damaged_messages_leave_whole() {
-    let home = Home { address: [127, 0, 0, 1] };
+    let home = Home::at([127, 0, 0, 1]);
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut below = |limit: usize| {
         random ^= random << 13;

@@ -317,7 +317,7 @@ mod tests {
         out.1.bytes().to_vec()
     }
 
-    const HOME: Home = Home { address: [127, 0, 0, 1] };
+    const HOME: Home = Home::at([127, 0, 0, 1]);
 
     /// The value as a line tells it.
     #[track_caller]

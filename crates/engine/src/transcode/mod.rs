@@ -15,6 +15,7 @@ use flowsonde_wire::Nanos;
 mod forward;
 
 mod announced;
+mod application;
 mod aside;
 pub(crate) mod batch;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod text;
 mod tlv;
 
 pub use announced::Announced;
+pub use application::Applications;
 pub use aside::{Aside, LONGEST_NAME, counter, interface, options};
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use csv::TextLines;
@@ -105,6 +107,10 @@ pub trait Emit {
     fn mac(&mut self, key: &Self::Key, address: [u8; 6]);
     /// A text; whether it is one is the exporter's word.
     fn text(&mut self, key: &Self::Key, text: &[u8]);
+    /// nDPI's number of an application; a text, but on the wire.
+    fn application(&mut self, key: &Self::Key, n: u16) {
+        self.text(key, itoa::Buffer::new().format(n).as_bytes());
+    }
     /// Octets.
     fn octets(&mut self, key: &Self::Key, octets: &[u8]);
     /// A JSON object that stands for structured data.
@@ -118,4 +124,13 @@ pub trait Emit {
 pub struct Home {
     /// The probe's IPv4 address.
     pub address: [u8; 4],
+    /// What flows are taken for; made at the start and kept to the end.
+    pub applications: Option<&'static Applications>,
+}
+
+impl Home {
+    /// A probe of this address that knows no applications.
+    pub const fn at(address: [u8; 4]) -> Home {
+        Home { address, applications: None }
+    }
 }

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn everything_is_told_by_name_and_scaled_once() {
-        let out = run(&mut Lines::new(Plan::Everything, Home { address: [127, 0, 0, 1] }), 2);
+        let out = run(&mut Lines::new(Plan::Everything, Home::at([127, 0, 0, 1])), 2);
         let line = r#"{"IPV4_SRC_ADDR":"10.0.0.1","IPV4_DST_ADDR":"10.0.0.2","L4_SRC_PORT":50000,"L4_DST_PORT":53,"PROTOCOL":17,"IN_PKTS":50,"IN_BYTES":7000,"FIRST_SWITCHED":1700000009,"LAST_SWITCHED":1700000009,"INTERFACE_NAME":"e\"h0","99.5":"abcd","OUT_BYTES":800,"EXPORTER_IPV4_ADDRESS":"192.0.2.1"}"#;
         assert_eq!(String::from_utf8_lossy(out.bytes()), format!("{line}\n{line}\n"));
     }
@@ -251,7 +251,7 @@ mod tests {
             flowsonde_elements::Mode::Probe,
         )
         .expect("there");
-        let out = run(&mut Lines::new(Plan::Template(template), Home { address: [127, 0, 0, 1] }), 1);
+        let out = run(&mut Lines::new(Plan::Template(template), Home::at([127, 0, 0, 1])), 1);
         assert_eq!(
             String::from_utf8_lossy(out.bytes()),
             concat!(
@@ -267,7 +267,7 @@ mod tests {
     fn batches_keep_their_bounds() {
         let limits = Batching { records: 10, bytes: 1000, wait: 1 };
         for labels in [false, true] {
-            let home = Home { address: [127, 0, 0, 1] };
+            let home = Home::at([127, 0, 0, 1]);
             let mut tlv = TlvBatches::new(Plan::Ntopng, home, labels, limits);
             let mut json = JsonBatches::new(Plan::Ntopng, home, labels, limits);
             for transcoder in [&mut tlv as &mut dyn Transcode, &mut json] {
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn json_for_ntopng_is_an_array_by_number() {
         let limits = Batching { records: 2, ..Batching::default() };
-        let out = run(&mut JsonBatches::new(Plan::Ntopng, Home { address: [127, 0, 0, 1] }, false, limits), 3);
+        let out = run(&mut JsonBatches::new(Plan::Ntopng, Home::at([127, 0, 0, 1]), false, limits), 3);
         let messages: Vec<_> = out.iter().map(|(message, _)| String::from_utf8_lossy(message).into_owned()).collect();
         let object = r#"{"8":"10.0.0.1","12":"10.0.0.2","7":50000,"11":53,"4":17,"2":50,"1":7000,"22":1700000009,"21":1700000009,"82":"e\"h0","99.5":"abcd","23":800,"130":"192.0.2.1","60":4,"24":0}"#;
         assert_eq!(messages, [format!("[{object},{object}]"), format!("[{object}]")]);
@@ -288,8 +288,7 @@ mod tests {
 
     #[test]
     fn tlv_for_ntopng_reads_back() {
-        let out =
-            run(&mut TlvBatches::new(Plan::Ntopng, Home { address: [127, 0, 0, 1] }, false, Batching::default()), 1);
+        let out = run(&mut TlvBatches::new(Plan::Ntopng, Home::at([127, 0, 0, 1]), false, Batching::default()), 1);
         let (message, _) = out.iter().next().expect("there");
         let begin =
             [&[1, 1, 0x2b, 8, 0, 8][..], b"10.0.0.1", &[0x2b, 12, 0, 8], b"10.0.0.2", &[0x23, 7, 0xc3, 0x50]].concat();

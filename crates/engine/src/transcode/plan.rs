@@ -1,7 +1,8 @@
 //! Which values of a layout an output tells, and where each is had from.
 
-use flowsonde_elements::{Element, Id, Kind, Template, table};
+use flowsonde_elements::{Element, Id, Kind, NTOP_PEN, Template, table};
 
+use super::application::Telling;
 use super::{Nothing, Sort, Take, Width};
 use crate::decode::layout::{Field, Layout};
 use flowsonde_wire::export::ipfix::REVERSE_PEN;
@@ -235,7 +236,7 @@ pub(crate) fn take(layout: &Layout, element: &'static Element) -> Take {
 /// An element that was asked for: from its own field, else from one that says the same, else nothing.
 pub(super) fn wanted(layout: &Layout, element: &'static Element) -> Column {
     let kind = element.kind;
-    let take = always(element)
+    let take = always(layout, element)
         .or_else(|| own(layout, element))
         .or_else(|| other(layout, element))
         .unwrap_or(Take::Nothing(Nothing::of(kind)));
@@ -243,13 +244,15 @@ pub(super) fn wanted(layout: &Layout, element: &'static Element) -> Column {
 }
 
 /// What no field tells, whatever the exporter sends.
-fn always(element: &Element) -> Option<Take> {
+fn always(layout: &Layout, element: &Element) -> Option<Take> {
     Some(match element.id {
         Id::Iana(34) => Take::Interval,
         Id::Ntop(471) => Take::Probe,
         Id::Ntop(579) => Take::Origin,
         Id::Ntop(589) => Take::Source,
         Id::Ntop(573) => Take::Export,
+        Id::Ntop(118) => Take::Application(Telling::of(layout)),
+        Id::Ntop(119) if layout.find_of(NTOP_PEN, 119).is_none() => Take::ApplicationName(Telling::of(layout)),
         _ if element.is_same_as(&table::ORIGINAL_SAMPLING_INTERVAL) => Take::Rate,
         _ if element.is_same_as(&table::SAMPLING_SOURCE) => Take::RateSource,
         _ => return None,

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use flowsonde_elements::Kind;
 use flowsonde_wire::Nanos;
 
+use super::application::Telling;
 use super::list::{self, Sort};
 use super::{Context, Emit, Key, Place};
 use crate::decode::layout::{At, Record, Spans, number};
@@ -97,6 +98,10 @@ pub enum Take {
     Source,
     /// 1 flow export, 2 sFlow.
     Origin,
+    /// The application.
+    Application(Telling),
+    /// What it is called.
+    ApplicationName(Telling),
     /// Nothing: the zero of its sort.
     Nothing(Nothing),
 }
@@ -251,6 +256,13 @@ impl Take {
             }
             Take::Ipv6(at) => out.ipv6(key, r.array(at, s)),
             Take::Mac(at) => out.mac(key, r.array(at, s)),
+            Take::Application(telling) => out.application(key, telling.read(r, s, c.home.applications)),
+            Take::ApplicationName(telling) => {
+                let number = telling.read(r, s, c.home.applications);
+                let names = c.home.applications.map(|applications| &applications.names.protocols);
+                let name = names.and_then(|names| names.get(usize::from(number)));
+                out.text(key, name.map_or("", String::as_str).as_bytes());
+            }
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
             Take::Float(at, width) => out.float(key, float(value(r, s, at, width))),
             Take::Latency(at, width) => out.latency(key, uint(r, s, at, width).saturating_mul(1000)),

@@ -1,11 +1,15 @@
 //! What every output writes: the transcoders of a desk.
 
-use flowsonde_elements::{Mode, Template};
+use std::sync::{Arc, OnceLock};
+
+use flowsonde_elements::{Element, Mode, Template};
 use flowsonde_engine::encode::{self, Ipfix, NetFlow9};
+use flowsonde_engine::fill;
 use flowsonde_engine::transcode::{
-    Export, Export5, Home, JsonBatches, Lines, Pass, Plan, TextLines, TlvBatches, Transcode, complete,
+    Applications, Export, Export5, Home, JsonBatches, Lines, Pass, Plan, TextLines, TlvBatches, Transcode, complete,
 };
 
+use crate::dpi::{self, Dpi};
 use crate::flags::Options;
 use crate::flags::export::Version;
 use crate::flags::output::DumpFormat;
@@ -86,7 +90,8 @@ pub fn check_text(options: &Options) -> Result<(), Stop> {
 /// The transcoders of one desk.
 pub fn transcoders(options: &Options, desk: usize, writes: &[Writes]) -> Result<Vec<Box<dyn Transcode>>, Stop> {
     let template = template(options)?;
-    let make = Make { options, template: &template, desk: desk as u32 };
+    let home = Home { applications: applications(options, &template)?, ..Home::at([127, 0, 0, 1]) };
+    let make = Make { options, template: &template, home, desk: desk as u32 };
     writes.iter().map(|writes| make.transcoder(*writes)).collect()
 }
 
@@ -94,17 +99,32 @@ pub fn transcoders(options: &Options, desk: usize, writes: &[Writes]) -> Result<
 struct Make<'a> {
     options: &'a Options,
     template: &'a Template,
+    home: Home,
     desk: u32,
 }
 
-const HOME: Home = Home { address: [127, 0, 0, 1] };
+/// What flows are taken for. Every desk has the same, so it is asked for once.
+fn applications(options: &Options, template: &Template) -> Result<Option<&'static Applications>, Stop> {
+    static ASKED: OnceLock<Applications> = OnceLock::new();
+    let told = !options.collect.passthrough && template.iter().any(fill::tells_application);
+    if options.application.none || !told {
+        return Ok(None);
+    }
+    if ASKED.get().is_none() {
+        let dpi = Dpi::open(options)?;
+        let applications = Applications { by_port: Arc::new(dpi.by_port()?), names: dpi.names() };
+        // Another thread may have been first: it found the same.
+        let _ = ASKED.set(applications);
+    }
+    Ok(ASKED.get())
+}
 
 impl Make<'_> {
     fn transcoder(&self, writes: Writes) -> Result<Box<dyn Transcode>, Stop> {
-        let options = self.options;
+        let (options, home) = (self.options, self.home);
         Ok(match writes {
-            Writes::Json => Box::new(Lines::new(self.plan(Plan::Everything), HOME)),
-            Writes::Text => Box::new(TextLines::new(self.template.clone(), options.output.separator, HOME)),
+            Writes::Json => Box::new(Lines::new(self.plan(Plan::Everything), home)),
+            Writes::Text => Box::new(TextLines::new(self.template.clone(), options.output.separator, home)),
             Writes::IpfixFile => {
                 let wanted = self.encoding(usize::MAX, true);
                 // The longest whole message; in a file nothing has to be told again.
@@ -115,29 +135,35 @@ impl Make<'_> {
                 let wanted = self.encoding(longest, stream);
                 let format = open::format_of(&options.export);
                 match options.export.version {
-                    Version::V5 => Box::new(Export5::new(&wanted, HOME).map_err(|error| self.refused(format, error))?),
+                    Version::V5 => Box::new(Export5::new(&wanted, home).map_err(|error| self.refused(format, error))?),
                     Version::V9 if options.collect.passthrough => {
                         Box::new(Pass::<NetFlow9>::new(&self.passing(wanted), options.collect.ignore_port))
                     }
                     Version::V9 => {
-                        Box::new(Export::<NetFlow9>::new(&wanted, HOME).map_err(|error| self.refused(format, error))?)
+                        Box::new(Export::<NetFlow9>::new(&wanted, home).map_err(|error| self.refused(format, error))?)
                     }
                     Version::Ipfix => self.ipfix(&wanted, format)?,
                 }
             }
             Writes::Zmq => {
                 let plan = match self.plan(Plan::Ntopng) {
-                    Plan::Template(template) => Plan::Template(complete(&template)),
+                    Plan::Template(template) => Plan::Template(self.for_ntopng(&template)),
                     plan => plan,
                 };
                 let limits = ntopng::batching(options);
                 let labels = options.zmq.labels;
                 match options.zmq.format {
-                    Format::Tlv => Box::new(TlvBatches::new(plan, HOME, labels, limits)),
-                    Format::Json => Box::new(JsonBatches::new(plan, HOME, labels, limits)),
+                    Format::Tlv => Box::new(TlvBatches::new(plan, home, labels, limits)),
+                    Format::Json => Box::new(JsonBatches::new(plan, home, labels, limits)),
                 }
             }
         })
+    }
+
+    /// With what ntopng needs, and without applications where none are known: it then guesses itself.
+    fn for_ntopng(&self, template: &Template) -> Template {
+        let known = |element: &&'static Element| self.home.applications.is_some() || !fill::tells_application(element);
+        complete(template).iter().filter(known).collect()
     }
 
     fn ipfix(&self, wanted: &encode::Options, name: &str) -> Result<Box<dyn Transcode>, Stop> {
@@ -145,7 +171,7 @@ impl Make<'_> {
             let wanted = self.passing(wanted.clone());
             return Ok(Box::new(Pass::<Ipfix>::new(&wanted, self.options.collect.ignore_port)));
         }
-        let export = Export::<Ipfix>::new(wanted, HOME).map_err(|error| self.refused(name, error))?;
+        let export = Export::<Ipfix>::new(wanted, self.home).map_err(|error| self.refused(name, error))?;
         Ok(Box::new(export))
     }
 
@@ -178,7 +204,7 @@ impl Make<'_> {
 /// The template asked for, or the default.
 pub fn template(options: &Options) -> Result<Template, Stop> {
     match &options.template.fields {
-        None => Ok(Template::default()),
+        None => Ok(dpi::default_template(options)),
         Some(fields) => Template::parse(fields, Mode::Collector)
             .map_err(|error| Stop::Usage(format!("--flow-templ={fields}: {error}"))),
     }

@@ -7,7 +7,7 @@ use crate::encode::{Ipfix, NetFlow9};
 use crate::transcode::TextLines;
 use crate::transcode::by_hand::{SECONDS, ipfix, read, set, through, v9, v9_record, v9_template, words};
 
-const HOME: Home = Home { address: [127, 0, 0, 1] };
+const HOME: Home = Home::at([127, 0, 0, 1]);
 const MILLIS: u64 = SECONDS as u64 * 1000;
 
 fn options(template: &str) -> Options {

@@ -170,6 +170,10 @@ impl Emit for Wire<'_> {
         }
     }
 
+    fn application(&mut self, key: &Key, n: u16) {
+        self.number(key, n.into());
+    }
+
     fn signed(&mut self, key: &Key, n: i64) {
         match key.form {
             Form::Number => {

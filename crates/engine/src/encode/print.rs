@@ -3,7 +3,7 @@
 use flowsonde_elements::{Element, Kind, Value};
 
 use super::Options;
-use crate::fill::{Env, Fill};
+use crate::fill::{Env, Fill, Short};
 use crate::meter::View;
 
 /// How an element's value is printed.
@@ -12,6 +12,8 @@ pub(super) struct Printer {
     source: Source,
     /// True when JSON needs quotes around it.
     pub quoted: bool,
+    /// True when a separator of columns may be in it.
+    pub mixed: bool,
 }
 
 #[derive(Debug)]
@@ -27,11 +29,14 @@ impl Printer {
         let unset = Value::unset(element.kind);
         let quoted = !matches!(unset, Value::U64(_) | Value::I64(_) | Value::F32(_) | Value::F64(_) | Value::Bool(_));
         match options.row(element) {
-            Some(row) => Printer { source: Source::Filled(row.fill), quoted },
+            Some(row) if matches!(row.fill, Fill::List(_)) => {
+                Printer { source: Source::Filled(row.fill), quoted: false, mixed: true }
+            }
+            Some(row) => Printer { source: Source::Filled(row.fill), quoted, mixed: quoted },
             None => {
                 let floating = matches!(element.kind, Kind::LatencyMs | Kind::F64);
                 let text = if floating { "0.0".to_owned() } else { unset.to_string() };
-                Printer { source: Source::Constant(text.into_bytes().into()), quoted }
+                Printer { source: Source::Constant(text.into_bytes().into()), quoted, mixed: quoted }
             }
         }
     }
@@ -49,6 +54,8 @@ impl Printer {
                 Fill::Mac(read) => mac(read(v), out),
                 Fill::Label(read) => read(v).iter().for_each(|&octet| hex(octet, out)),
                 Fill::Text(read) => escape(read(v, env), out),
+                Fill::Short(write) => out.extend_from_slice(Short::of(|text| write(v, text)).bytes()),
+                Fill::List(list) => out.extend_from_slice(list.text(v).bytes()),
             },
         }
     }

@@ -7,13 +7,16 @@ use flowsonde_elements::{Element, Template};
 
 use crate::meter::{Group, Groups, View};
 
+mod behaviour;
 mod collected;
 mod env;
 mod flow;
+mod made;
 mod quality;
 
 pub use env::{Env, InterfaceIds, InterfaceRule};
 pub use flow::{first, icmp, last};
+pub use made::{List, Short};
 
 /// How a value is read.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,10 @@ pub enum Fill {
     Label(fn(&View<'_>) -> [u8; 3]),
     /// A text.
     Text(for<'a> fn(&View<'a>, &'a Env) -> &'a str),
+    /// A short text made up for the record.
+    Short(fn(&View<'_>, &mut Short)),
+    /// A list.
+    List(&'static List),
 }
 
 /// Which direction of a flow an element tells of.
@@ -58,7 +65,7 @@ pub struct Row {
 }
 
 /// Rows by topic.
-const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS];
+const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS, behaviour::ROWS];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -123,7 +130,8 @@ mod tests {
                 Fill::Ipv6(_) => row.element.kind == Kind::Ipv6,
                 Fill::Mac(_) => row.element.kind == Kind::Mac,
                 Fill::Label(_) => matches!(row.element.kind, Kind::Octets(3) | Kind::FixedOctets(3)),
-                Fill::Text(_) => row.element.kind.is_text(),
+                Fill::Text(_) | Fill::Short(_) => row.element.kind.is_text(),
+                Fill::List(list) => row.element.kind.is_number() && row.element.ipfix_id() == Some(list.number),
             };
             assert!(fits, "{}: {:?} cannot fill {:?}", row.element.name, row.fill, row.element.kind);
         }

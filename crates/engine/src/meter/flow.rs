@@ -5,6 +5,11 @@
 
 use flowsonde_wire::Nanos;
 
+use super::behaviour::bins::Bins;
+use super::behaviour::bursts::Bursts;
+use super::behaviour::entropy::{Entropy, Pools};
+use super::behaviour::histograms::Histograms;
+use super::behaviour::series::Series;
 use super::gaps::Gaps;
 use super::key::{End, Key};
 use super::latency::Latency;
@@ -322,6 +327,8 @@ macro_rules! groups {
         #[derive(Debug, Default)]
         pub struct Columns {
             pub(super) base: Slab<Base>,
+            /// What the entropies are taken of.
+            pub(super) payloads: Pools,
             $(pub(super) $field: Slab<$state>,)*
         }
 
@@ -341,7 +348,7 @@ macro_rules! groups {
 
             /// Bytes taken.
             pub fn bytes(&self) -> usize {
-                self.base.bytes() $(+ self.$field.bytes())*
+                self.base.bytes() + self.payloads.bytes() $(+ self.$field.bytes())*
             }
         }
 
@@ -423,6 +430,16 @@ groups! {
     Quality = quality: Quality;
     /// Network and application latency.
     Latency = latency: Latency;
+    /// Payload lengths and gaps, handshakes.
+    Bins = bins: Bins;
+    /// Entropy of the payload.
+    Entropy = entropy: Entropy;
+    /// The first packets one by one.
+    Series = series: Series;
+    /// Payload lengths and gaps in classes that double.
+    Histograms = histograms: Histograms;
+    /// Bursts.
+    Bursts = bursts: Bursts;
     /// What only exporters tell; of flows made from packets never kept, as are next hops.
     Origin = origin: Origin;
     /// Next hops.
@@ -482,25 +499,29 @@ impl View<'_> {
 
 /// The groups a meter keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Groups(u16);
+pub struct Groups(u32);
 
 impl Groups {
-    /// With one more.
+    /// With one more, and what that one needs.
     #[must_use]
     pub const fn with(self, group: Group) -> Groups {
-        Groups(self.0 | 1 << group as u16)
+        let needed = match group {
+            Group::Entropy => 1 << Group::Bins as u32,
+            _ => 0,
+        };
+        Groups(self.0 | needed | 1 << group as u32)
     }
 
     /// With one less.
     #[must_use]
     pub const fn without(self, group: Group) -> Groups {
-        Groups(self.0 & !(1 << group as u16))
+        Groups(self.0 & !(1 << group as u32))
     }
 
     /// True when kept.
     #[inline]
     pub const fn has(self, group: Group) -> bool {
-        self.0 & 1 << group as u16 != 0
+        self.0 & 1 << group as u32 != 0
     }
 
     /// True when only the base is kept.

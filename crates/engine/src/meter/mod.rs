@@ -1,5 +1,6 @@
 //! From packets to flows.
 
+pub mod behaviour;
 pub mod cache;
 pub mod client;
 pub mod collected;

@@ -72,6 +72,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/export.py
 	$(PYTHON) tests/conformance/collect.py
 	$(PYTHON) tests/conformance/tlv.py
+	$(PYTHON) tests/oracle/signs.py
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full

@@ -433,6 +433,7 @@ pub enum Group {
     Nokia,
     Huawei,
     Vmware,
+    Cesnet,
 }
 
 impl Group {
@@ -487,6 +488,7 @@ impl Group {
             Group::Nokia => "Nokia: large-scale NAT",
             Group::Huawei => "Huawei: passive optical networks",
             Group::Vmware => "VMware: virtual switches",
+            Group::Cesnet => "CESNET: ipfixprobe's signs of behaviour",
         }
     }
 }

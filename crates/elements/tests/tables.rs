@@ -25,11 +25,32 @@ fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn has_nprobe_name(element: &Element) -> bool {
-    !matches!(element.group, Group::Iana | Group::Cisco | Group::Nokia | Group::Huawei | Group::Vmware)
+    !matches!(
+        element.group,
+        Group::Iana | Group::Cisco | Group::Nokia | Group::Huawei | Group::Vmware | Group::Cesnet
+    )
 }
 
 /// Elements that nobody has but we.
-const OURS: [&str; 3] = ["ORIGINAL_SAMPLING_INTERVAL", "SAMPLING_SOURCE", "L7_PROTO_BREED"];
+const OURS: [&str; 17] = [
+    "ORIGINAL_SAMPLING_INTERVAL",
+    "SAMPLING_SOURCE",
+    "L7_PROTO_BREED",
+    "SRC_TO_DST_SEQ_PLEN",
+    "DST_TO_SRC_SEQ_PLEN",
+    "SRC_TO_DST_SEQ_TDIFF",
+    "DST_TO_SRC_SEQ_TDIFF",
+    "HANDSHAKE_SYN_PKTS",
+    "HANDSHAKE_SYN_ACK_PKTS",
+    "HANDSHAKE_ACK_PKTS",
+    "HANDSHAKE_RST_PKTS",
+    "SRC_TO_DST_BURSTS",
+    "SRC_TO_DST_BURST_PKTS",
+    "SRC_TO_DST_BURST_BYTES",
+    "DST_TO_SRC_BURSTS",
+    "DST_TO_SRC_BURST_PKTS",
+    "DST_TO_SRC_BURST_BYTES",
+];
 
 #[test]
 fn every_nprobe_name_is_there_and_no_other() {

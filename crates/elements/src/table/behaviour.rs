@@ -26,4 +26,33 @@ elements! { Group::Behaviour;
     PKT_VECTOR: FixedText(94), Ntop(508);
     /// 1 when entropy says the flow is encrypted
     FLOW_ENCRYPTED: U8, Ntop(586);
+    // Ours, and told by name only.
+    /// Payload-length histogram of the packets source to destination
+    SRC_TO_DST_SEQ_PLEN: FixedText(47), Unverified;
+    /// Payload-length histogram of the packets destination to source
+    DST_TO_SRC_SEQ_PLEN: FixedText(47), Unverified;
+    /// Inter-arrival-time histogram of the packets source to destination
+    SRC_TO_DST_SEQ_TDIFF: FixedText(47), Unverified;
+    /// Inter-arrival-time histogram of the packets destination to source
+    DST_TO_SRC_SEQ_TDIFF: FixedText(47), Unverified;
+    /// SYNs without ACK, up to 255
+    HANDSHAKE_SYN_PKTS: U8, Unverified;
+    /// SYNs with ACK, up to 255
+    HANDSHAKE_SYN_ACK_PKTS: U8, Unverified;
+    /// ACKs that completed a handshake, up to 255
+    HANDSHAKE_ACK_PKTS: U8, Unverified;
+    /// Resets before a handshake was complete, up to 255
+    HANDSHAKE_RST_PKTS: U8, Unverified;
+    /// Bursts source to destination
+    SRC_TO_DST_BURSTS: U32, Unverified;
+    /// Packets in bursts source to destination
+    SRC_TO_DST_BURST_PKTS: U32, Unverified;
+    /// Bytes of payload in bursts source to destination
+    SRC_TO_DST_BURST_BYTES: U64, Unverified;
+    /// Bursts destination to source
+    DST_TO_SRC_BURSTS: U32, Unverified;
+    /// Packets in bursts destination to source
+    DST_TO_SRC_BURST_PKTS: U32, Unverified;
+    /// Bytes of payload in bursts destination to source
+    DST_TO_SRC_BURST_BYTES: U64, Unverified;
 }

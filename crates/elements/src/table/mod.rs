@@ -162,6 +162,7 @@ pub(crate) static TABLES: &[&[&Element]] = &[
     vendor::nokia::ROWS,
     vendor::huawei::ROWS,
     vendor::vmware::ROWS,
+    vendor::cesnet::ROWS,
 ];
 
 /// Rows that have an nProbe name: a static each, and `ROWS` of all of them.

@@ -66,3 +66,19 @@ pub mod vmware {
         961 vifId: Text(32);
     }
 }
+
+/// CESNET: ipfixprobe's signs of behaviour. Each is the element of the values of a basicList (291, RFC 6313).
+pub mod cesnet {
+    use crate::table::registered;
+
+    registered! { Group::Cesnet, pen 8057;
+        1013 PPI_PKT_LENGTHS: U16;
+        1014 PPI_PKT_TIMES: Millis;
+        1015 PPI_PKT_FLAGS: U8;
+        1016 PPI_PKT_DIRECTIONS: I32;
+        1060 S_PHISTS_SIZES: U32;
+        1061 S_PHISTS_IPT: U32;
+        1062 D_PHISTS_SIZES: U32;
+        1063 D_PHISTS_IPT: U32;
+    }
+}

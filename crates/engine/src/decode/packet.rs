@@ -130,6 +130,8 @@ pub struct Packet<'a> {
     pub l3: u16,
     /// Offset of what follows the IP header and its extensions.
     pub l4: u16,
+    /// Offset of the transport payload; for other protocols, of the IP payload.
+    pub l7: u16,
     /// Offset of the first MPLS label.
     pub mpls: u16,
     /// IP protocol, though the key may leave it out.
@@ -149,6 +151,17 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn transport(&self) -> &'a [u8] {
         self.frame.get(usize::from(self.l4)..).unwrap_or(&[])
+    }
+
+    /// What was captured of the transport payload, [`payload_len`] bytes at most: behind the IP packet a frame may be
+    /// padded. Shorter when the capture cut it off, and empty when the bytes were not kept ([`without_bytes`]).
+    ///
+    /// [`payload_len`]: Packet::payload_len
+    /// [`without_bytes`]: Packet::without_bytes
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        let rest = self.frame.get(usize::from(self.l7)..).unwrap_or(&[]);
+        rest.get(..self.payload_len as usize).unwrap_or(rest)
     }
 
     /// What was captured from the IP header on.
@@ -297,7 +310,7 @@ fn read_v6(bytes: &[u8], on_wire: u32) -> Result<Ip, Error> {
 fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Packet<'a> {
     let l4 = link.l3 + ip.header as usize;
     let transport = frame.bytes.get(l4..).unwrap_or(&[]);
-    let mut payload_len = ip.len.saturating_sub(ip.header);
+    let mut header: u32 = 0;
     let (mut src_port, mut dst_port, mut icmp_kind) = (0, 0, 0);
     let mut tcp_header = tcp::Header::default();
     let later = ip.fragment.is_some_and(|f| f.offset > 0);
@@ -306,27 +319,27 @@ fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Pa
             protocol::TCP => {
                 (src_port, dst_port) = read_ports(transport);
                 if let Some(h) = tcp::Header::read(transport) {
-                    payload_len = payload_len.saturating_sub(u32::from(h.header_len));
+                    header = h.header_len.into();
                     tcp_header = h;
                 } else {
                     // Cut off behind the ports, or an impossible data offset: the flags byte still counts when it is there.
                     tcp_header.flags = transport.get(13).copied().unwrap_or(0);
-                    payload_len = payload_len.saturating_sub(20);
+                    header = 20;
                 }
             }
             protocol::UDP | protocol::UDP_LITE => {
                 (src_port, dst_port) = read_ports(transport);
-                payload_len = payload_len.saturating_sub(8);
+                header = 8;
             }
             protocol::SCTP | protocol::DCCP => {
                 (src_port, dst_port) = read_ports(transport);
-                payload_len = payload_len.saturating_sub(12);
+                header = 12;
             }
             protocol::ICMP | protocol::ICMPV6 => {
                 if let Some(&[kind, code]) = transport.first_chunk::<2>() {
                     icmp_kind = u16::from_be_bytes([kind, code]);
                 }
-                payload_len = payload_len.saturating_sub(8);
+                header = 8;
             }
             _ => {}
         }
@@ -347,7 +360,7 @@ fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Pa
         frame: frame.bytes,
         ip_len: ip.len,
         wire_len: frame.wire_len,
-        payload_len,
+        payload_len: ip.len.saturating_sub(ip.header).saturating_sub(header),
         tcp: tcp_header,
         direction,
         tos: ip.tos,
@@ -357,6 +370,7 @@ fn assemble<'a>(frame: &Frame<'a>, link: &Link, ip: &Ip, parts: &KeyParts) -> Pa
         icmp: icmp_kind,
         l3: link.l3 as u16,
         l4: l4.min(usize::from(u16::MAX)) as u16,
+        l7: (l4 + header as usize).min(usize::from(u16::MAX)) as u16,
         mpls: link.mpls as u16,
         protocol: ip.protocol,
         src_port,
@@ -407,6 +421,28 @@ pub(crate) mod tests {
         assert_eq!(there.key, back.key);
         assert_ne!(there.direction, back.direction);
         assert_eq!((there.ip_len, there.payload_len), (28, 0));
+    }
+
+    #[test]
+    fn the_payload_ends_with_the_packet_or_with_the_capture() {
+        let payload = |bytes: &[u8]| {
+            let (frame, parts) = (raw(bytes), KeyParts::default());
+            let packet = decode(&frame, &parts).expect("valid");
+            (packet.payload_len, packet.payload().to_vec())
+        };
+        let mut udp = ipv4(1, 2, 17, 0, b"\x10\0\0\x35\0\x0c\0\0data");
+        assert_eq!(payload(&udp), (4, b"data".to_vec()));
+        assert_eq!(payload(&udp[..30]), (4, b"da".to_vec()));
+        assert_eq!(payload(&udp[..24]), (4, vec![]));
+        udp.extend_from_slice(b"padding");
+        assert_eq!(payload(&udp), (4, b"data".to_vec()));
+        // Six words of header: one of options.
+        let tcp = ipv4(1, 2, 6, 0, b"\0\x50\0\x51\0\0\0\x01\0\0\0\x02\x60\x18\x01\0\0\0\0\0\x01\x01\x01\x01GET");
+        assert_eq!(payload(&tcp), (3, b"GET".to_vec()));
+        // No header is known of other protocols, and none is in a later fragment.
+        assert_eq!(payload(&ipv4(1, 2, 47, 0, b"\0\0gre")), (5, b"\0\0gre".to_vec()));
+        assert_eq!(payload(&ipv4(1, 2, 17, 5, b"later")), (5, b"later".to_vec()));
+        assert_eq!(payload(&ipv4(1, 2, 1, 0, b"\x08\0\0\0\0\0\0\0ping")), (4, b"ping".to_vec()));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Csv {
             }
             let start = bytes.len();
             printer.print(v, env, bytes, |text, out| out.extend_from_slice(text.as_bytes()));
-            if printer.quoted || self.check_all {
+            if printer.mixed || self.check_all {
                 quote(bytes, start, &self.separator);
             }
         }

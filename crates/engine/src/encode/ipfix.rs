@@ -6,7 +6,7 @@
 //!   OUT_PKTS, DST_TOS and the server's TCP flags are reverse elements (RFC 5103, section 6.1); the times are the whole
 //!   flow's.
 
-use flowsonde_elements::{Element, Kind, table};
+use flowsonde_elements::{Element, Kind, VARIABLE, table};
 use flowsonde_wire::export::ipfix as wire;
 use flowsonde_wire::export::ipfix::Specifier;
 
@@ -63,6 +63,11 @@ impl Protocol for Ipfix {
     fn field(element: &'static Element, row: Option<&Row>, version: u8, biflow: bool) -> Option<(Specifier, Kind)> {
         if !biflow && row.is_some_and(|row| row.tells == Tells::Reverse) {
             return None;
+        }
+        if row.is_some_and(|row| matches!(row.fill, Fill::List(_))) {
+            let list = &table::iana::basicList;
+            let (pen, id) = list.ipfix_id()?;
+            return Some((Specifier { pen, id, length: VARIABLE }, list.kind));
         }
         let (pen, id) = number(element, version, biflow)?;
         let wire = if element.wire == Kind::UptimeMillis { Kind::Millis } else { element.wire };

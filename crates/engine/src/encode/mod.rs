@@ -17,7 +17,7 @@ mod program;
 #[cfg(test)]
 pub(crate) mod reader;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub(crate) mod session;
 pub(crate) mod stream;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use flowsonde_elements::{Element, Kind, Value};
 
 use super::Options;
-use crate::fill::{Env, Fill, Line, Row};
+use crate::fill::{Env, Fill, Row, Short};
 use crate::meter::View;
 
 /// How an element's value is printed.
@@ -12,6 +12,8 @@ pub(super) struct Printer {
     source: Source,
     /// True when JSON needs quotes around it.
     pub quoted: bool,
+    /// True when a separator of columns may be in it.
+    pub mixed: bool,
 }
 
 #[derive(Debug)]
@@ -30,13 +32,16 @@ impl Printer {
         let quoted = !matches!(unset, Value::U64(_) | Value::I64(_) | Value::F32(_) | Value::F64(_) | Value::Bool(_));
         match options.row(element) {
             Some(Row { fill: Fill::Number(read), .. }) if element.kind == Kind::L7Protocol => {
-                Printer { source: Source::Protocol(*read), quoted: true }
+                Printer { source: Source::Protocol(*read), quoted: true, mixed: true }
             }
-            Some(row) => Printer { source: Source::Filled(row.fill), quoted },
+            Some(row) if matches!(row.fill, Fill::List(_)) => {
+                Printer { source: Source::Filled(row.fill), quoted: false, mixed: true }
+            }
+            Some(row) => Printer { source: Source::Filled(row.fill), quoted, mixed: quoted },
             None => {
                 let floating = matches!(element.kind, Kind::LatencyMs | Kind::F64);
                 let text = if floating { "0.0".to_owned() } else { unset.to_string() };
-                Printer { source: Source::Constant(text.into_bytes().into()), quoted }
+                Printer { source: Source::Constant(text.into_bytes().into()), quoted, mixed: quoted }
             }
         }
     }
@@ -47,9 +52,8 @@ impl Printer {
         match &self.source {
             Source::Constant(bytes) => out.extend_from_slice(bytes),
             Source::Protocol(read) => {
-                let mut line = Line::default();
-                application(read(v, env) as u32, &mut line);
-                out.extend_from_slice(line.text().as_bytes());
+                let text = Short::of(|text| application(read(v, env) as u32, text));
+                out.extend_from_slice(text.bytes());
             }
             Source::Filled(fill) => match fill {
                 Fill::Number(read) => number(read(v, env), out),
@@ -59,24 +63,21 @@ impl Printer {
                 Fill::Mac(read) => mac(read(v), out),
                 Fill::Label(read) => read(v).iter().for_each(|&octet| hex(octet, out)),
                 Fill::Text(read) => escape(read(v, env), out),
-                Fill::Line(write) => {
-                    let mut line = Line::default();
-                    write(v, env, &mut line);
-                    escape(line.text(), out);
-                }
+                Fill::Short(write) => out.extend_from_slice(Short::of(|text| write(v, env, text)).bytes()),
+                Fill::List(list) => out.extend_from_slice(list.text(v).bytes()),
             },
         }
     }
 }
 
 /// Appends "master.app", or the one of them there is.
-pub(super) fn application(both: u32, line: &mut Line) {
+pub(super) fn application(both: u32, text: &mut Short) {
     let (master, app) = (both >> 16, both & 0xffff);
     if master != 0 && app != 0 && master != app {
-        line.number(master.into());
-        line.push(".");
+        text.number(master.into());
+        text.push(b'.');
     }
-    line.number(if app == 0 { master } else { app }.into());
+    text.number(if app == 0 { master } else { app }.into());
 }
 
 /// Room for `N` bytes at the end, all zero: filled with stores of fixed length, which cost less than asking how many bytes

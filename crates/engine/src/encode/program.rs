@@ -12,7 +12,7 @@ use flowsonde_elements::{Kind, VARIABLE};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix;
 
-use crate::fill::{Env, Fill, Line};
+use crate::fill::{Env, Fill, List, Short};
 use crate::meter::View;
 
 /// One value of a record.
@@ -41,16 +41,18 @@ pub enum Source {
 
 type Number = fn(&View<'_>, &Env) -> u64;
 type Text = for<'a> fn(&View<'a>, &'a Env) -> &'a str;
-type Compose = fn(&View<'_>, &Env, &mut Line);
+type Made = fn(&View<'_>, &Env, &mut Short);
 
 /// A compiled template.
 #[derive(Debug)]
 pub(super) struct Program {
     segments: Vec<Segment>,
-    /// Bytes of the shortest record: every text empty.
+    /// Bytes of the shortest record: every text empty. Lists, which are never cut, are taken for full.
     shortest: usize,
     /// Texts of variable length.
     texts: usize,
+    /// Lists.
+    lists: usize,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +89,7 @@ enum Put {
     Mac(fn(&View<'_>) -> [u8; 6]),
     Label(fn(&View<'_>) -> [u8; 3]),
     Text(Text, usize),
-    Line(Compose, usize),
+    Short(Made, usize),
     /// The application, else what carries it.
     Protocol(Number),
 }
@@ -95,14 +97,15 @@ enum Put {
 #[derive(Clone, Copy, Debug)]
 enum Tail {
     Text(Text),
-    Line(Compose),
+    Short(Made),
+    List(&'static List),
     Octets(Number, usize),
 }
 
 impl Program {
     /// Compiles columns.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Program {
-        let mut program = Program { segments: vec![Segment::default()], shortest: 0, texts: 0 };
+        let mut program = Program { segments: vec![Segment::default()], shortest: 0, texts: 0, lists: 0 };
         for column in columns {
             program.push(&column);
         }
@@ -129,9 +132,14 @@ impl Program {
                 self.texts += 1;
                 Some(Tail::Text(read))
             }
-            Source::Fill(Fill::Line(write)) => {
+            Source::Fill(Fill::Short(write)) => {
                 self.texts += 1;
-                Some(Tail::Line(write))
+                Some(Tail::Short(write))
+            }
+            Source::Fill(Fill::List(list)) => {
+                self.lists += 1;
+                self.shortest += list.longest() - 1;
+                Some(Tail::List(list))
             }
             Source::Fill(Fill::Number(read)) => {
                 let length = usize::from(column.kind.length()).min(8);
@@ -149,7 +157,7 @@ impl Program {
 
     /// Bytes of every record, when they are all of one length.
     pub fn fixed(&self) -> Option<usize> {
-        (self.texts == 0).then_some(self.shortest)
+        (self.texts == 0 && self.lists == 0).then_some(self.shortest)
     }
 
     /// Bytes of the shortest record.
@@ -184,11 +192,11 @@ impl Program {
             match segment.tail {
                 None => {}
                 Some(Tail::Text(read)) => ipfix::write_variable(cut(read(v, env), text_limit), out),
-                Some(Tail::Line(write)) => {
-                    let mut line = Line::default();
-                    write(v, env, &mut line);
-                    ipfix::write_variable(cut(line.text(), text_limit), out);
+                Some(Tail::Short(write)) => {
+                    let text = Short::of(|text| write(v, env, text));
+                    ipfix::write_variable(text.bytes().get(..text_limit).unwrap_or(text.bytes()), out);
                 }
+                Some(Tail::List(list)) => list.write(v, out),
                 Some(Tail::Octets(read, length)) => {
                     let octets = read(v, env).to_be_bytes();
                     ipfix::write_variable(octets.get(octets.len() - length..).unwrap_or(&octets), out);
@@ -224,7 +232,9 @@ fn put(column: &Column) -> Option<Put> {
         (Fill::Mac(read), _) => Put::Mac(read),
         (Fill::Label(read), _) => Put::Label(read),
         (Fill::Text(read), _) => Put::Text(read, length),
-        (Fill::Line(write), _) => Put::Line(write, length),
+        (Fill::Short(write), _) => Put::Short(write, length),
+        // Only of variable length.
+        (Fill::List(_), _) => return None,
     })
 }
 
@@ -244,10 +254,10 @@ impl Put {
             Put::Mac(read) => store(place, read(v)),
             Put::Label(read) => store(place, read(v)),
             Put::Text(read, length) => put_text(place, cut(read(v, env), length)),
-            Put::Line(write, length) => {
-                let mut line = Line::default();
-                write(v, env, &mut line);
-                put_text(place, cut(line.text(), length));
+            Put::Short(write, length) => {
+                let mut text = Short::of(|text| write(v, env, text));
+                text.truncate(length);
+                put_text(place, text.bytes());
             }
             Put::Protocol(read) => {
                 let [master @ .., app_high, app_low] = (read(v, env) as u32).to_be_bytes();
@@ -258,6 +268,7 @@ impl Put {
 }
 
 /// Puts a text; what follows it is zero.
+#[inline(always)]
 fn put_text(place: &mut [u8], text: &[u8]) {
     if let Some(start) = place.get_mut(..text.len()) {
         start.copy_from_slice(text);

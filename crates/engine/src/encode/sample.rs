@@ -12,7 +12,7 @@ use crate::meter::{Config, Ended, Meter, View};
 
 /// A flow of which only the base is kept.
 #[derive(Clone, Debug)]
-pub(super) struct Flow(pub Base);
+pub(crate) struct Flow(pub Base);
 
 impl Flow {
     pub fn view(&self) -> View<'_> {
@@ -33,7 +33,7 @@ static ENDED: LazyLock<Ended> = LazyLock::new(|| {
 });
 
 /// Time the sample flows begin.
-pub(super) const BEGIN: Nanos = Nanos(1_700_000_000_123_456_789);
+pub(crate) const BEGIN: Nanos = Nanos(1_700_000_000_123_456_789);
 
 fn end(address: &str) -> End {
     match address.parse().expect("address") {
@@ -43,7 +43,7 @@ fn end(address: &str) -> End {
 }
 
 /// A flow from `client` to `server`, of which each sent the packets given.
-pub(super) fn flow(client: (&str, u16), server: (&str, u16), protocol: u8, packets: [u64; 2]) -> Flow {
+pub(crate) fn flow(client: (&str, u16), server: (&str, u16), protocol: u8, packets: [u64; 2]) -> Flow {
     let version = if client.0.contains(':') { 6 } else { 4 };
     let link = Link { vlan_inner: 100, ..Link::default() };
     let (key, direction) = {
@@ -70,11 +70,11 @@ pub(super) fn flow(client: (&str, u16), server: (&str, u16), protocol: u8, packe
 }
 
 /// HTTPS over IPv4: 3 packets of 1500 bytes there, 2 of 2000 back.
-pub(super) fn v4() -> Flow {
+pub(crate) fn v4() -> Flow {
     flow(("192.0.2.1", 50000), ("198.51.100.7", 443), 6, [3, 2])
 }
 
 /// DNS over IPv6, one packet each way. The client is the key's second end when `::1` is above `::`.
-pub(super) fn v6() -> Flow {
+pub(crate) fn v6() -> Flow {
     flow(("2001:db8::1", 40000), ("2001:db8::", 53), 17, [1, 1])
 }

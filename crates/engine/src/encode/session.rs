@@ -140,7 +140,12 @@ fn fields<P: Protocol>(options: &Options, version: u8) -> Vec<Field> {
         }
         let row = options.row(element);
         let Some((specifier, kind)) = P::field(element, row, version, options.biflow) else { continue };
-        if fields.iter().any(|other| (other.specifier.pen, other.specifier.id) == (specifier.pen, specifier.id)) {
+        // Lists are all of one element; what is in them says which is which.
+        let again = |other: &Field| {
+            (other.specifier.pen, other.specifier.id) == (specifier.pen, specifier.id)
+                && (!matches!(kind, Kind::List(_)) || other.element.is_same_as(element))
+        };
+        if fields.iter().any(again) {
             continue;
         }
         let reverse = specifier.pen == REVERSE_PEN || row.is_some_and(|row| row.tells == Tells::Reverse);

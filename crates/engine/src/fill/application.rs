@@ -2,7 +2,7 @@
 
 use flowsonde_elements::table::*;
 
-use super::{Env, Fill, Line, Row, forward};
+use super::{Env, Fill, Short, Row, forward};
 use crate::meter::application::Application;
 use crate::meter::{Group, View};
 
@@ -22,18 +22,16 @@ pub struct Names {
 impl Names {
     /// "TLS.Google", "DNS", "Unknown", as ndpiReader tells them.
     pub fn application(&self, master: u16, app: u16) -> String {
-        let mut line = Line::default();
-        self.write(master, app, &mut line);
-        line.text().to_owned()
+        String::from_utf8_lossy(Short::of(|text| self.write(master, app, text)).bytes()).into_owned()
     }
 
-    fn write(&self, master: u16, app: u16, line: &mut Line) {
+    fn write(&self, master: u16, app: u16, text: &mut Short) {
         if master == 0 || app == 0 || master == app {
-            return line.push(name(&self.protocols, usize::from(if app == 0 { master } else { app })));
+            return text.text(name(&self.protocols, usize::from(if app == 0 { master } else { app })));
         }
-        line.push(name(&self.protocols, master.into()));
-        line.push(".");
-        line.push(name(&self.protocols, app.into()));
+        text.text(name(&self.protocols, master.into()));
+        text.push(b'.');
+        text.text(name(&self.protocols, app.into()));
     }
 }
 
@@ -45,26 +43,26 @@ fn of(v: &View<'_>) -> Application {
     v.application.copied().unwrap_or_default()
 }
 
-fn protocol(v: &View<'_>, e: &Env, line: &mut Line) {
+fn protocol(v: &View<'_>, e: &Env, text: &mut Short) {
     let Application { master, app, .. } = of(v);
-    e.names.write(master, app, line);
+    e.names.write(master, app, text);
 }
 
 /// Names of the bits that are set.
-fn risks(v: &View<'_>, e: &Env, line: &mut Line) {
+fn risks(v: &View<'_>, e: &Env, text: &mut Short) {
     let mut bits = of(v).risk;
     while bits != 0 {
-        if !line.text().is_empty() {
-            line.push(", ");
+        if !text.is_empty() {
+            text.text(", ");
         }
-        line.push(name(&e.names.risks, bits.trailing_zeros() as usize));
+        text.text(name(&e.names.risks, bits.trailing_zeros() as usize));
         bits &= bits - 1;
     }
 }
 
 pub(super) const ROWS: &[Row] = &[
     forward(&L7_PROTO, Group::Application, Fill::Number(|v, _| of(v).both().into())),
-    forward(&L7_PROTO_NAME, Group::Application, Fill::Line(protocol)),
+    forward(&L7_PROTO_NAME, Group::Application, Fill::Short(protocol)),
     forward(
         &L7_PROTO_CATEGORY,
         Group::Application,
@@ -73,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     forward(&L7_PROTO_BREED, Group::Application, Fill::Text(|v, e| name(&e.names.breeds, of(v).breed.into()))),
     forward(&L7_CONFIDENCE, Group::Application, Fill::Number(|v, _| of(v).confidence.into())),
     forward(&L7_PROTO_RISK, Group::Application, Fill::Number(|v, _| of(v).risk)),
-    forward(&L7_PROTO_RISK_NAME, Group::Application, Fill::Line(risks)),
+    forward(&L7_PROTO_RISK_NAME, Group::Application, Fill::Short(risks)),
     forward(&L7_RISK_SCORE, Group::Application, Fill::Number(|v, _| of(v).score.into())),
     forward(&L7_INFO, Group::Host, Fill::Text(|v, _| v.host.map_or("", |host| host.text()))),
 ];

@@ -8,16 +8,17 @@ use flowsonde_elements::{Element, Template};
 use crate::meter::{Group, Groups, View};
 
 mod application;
+mod behaviour;
 mod collected;
 mod env;
 mod flow;
-mod line;
+mod made;
 mod quality;
 
 pub use application::Names;
 pub use env::{Env, InterfaceIds, InterfaceRule};
 pub use flow::{first, icmp, last};
-pub use line::Line;
+pub use made::{List, Short};
 
 /// How a value is read.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +40,10 @@ pub enum Fill {
     Label(fn(&View<'_>) -> [u8; 3]),
     /// A text.
     Text(for<'a> fn(&View<'a>, &'a Env) -> &'a str),
-    /// A text put together for the record.
-    Line(fn(&View<'_>, &Env, &mut Line)),
+    /// A short text made up for the record.
+    Short(fn(&View<'_>, &Env, &mut Short)),
+    /// A list.
+    List(&'static List),
 }
 
 /// Which direction of a flow an element tells of.
@@ -67,7 +70,7 @@ pub struct Row {
 }
 
 /// Rows by topic.
-const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS, application::ROWS];
+const TABLES: &[&[Row]] = &[flow::ROWS, env::ROWS, quality::ROWS, application::ROWS, behaviour::ROWS];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -137,7 +140,8 @@ mod tests {
                 Fill::Ipv6(_) => row.element.kind == Kind::Ipv6,
                 Fill::Mac(_) => row.element.kind == Kind::Mac,
                 Fill::Label(_) => matches!(row.element.kind, Kind::Octets(3) | Kind::FixedOctets(3)),
-                Fill::Text(_) | Fill::Line(_) => row.element.kind.is_text(),
+                Fill::Text(_) | Fill::Short(_) => row.element.kind.is_text(),
+                Fill::List(list) => row.element.kind.is_number() && row.element.ipfix_id() == Some(list.number),
             };
             assert!(fits, "{}: {:?} cannot fill {:?}", row.element.name, row.fill, row.element.kind);
         }

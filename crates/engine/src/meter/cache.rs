@@ -277,6 +277,12 @@ impl Meter {
                 *guess = place;
             }
         }
+        let groups = self.config.groups;
+        if groups.has(Group::Bins) {
+            let places = guesses.iter().copied().filter(|&place| place != NO_PLACE);
+            let due = due.iter().flatten().map(|entry| entry.place);
+            read ^= places.chain(due).fold(0, |read, place| read ^ self.columns.touch(place, groups));
+        }
         core::hint::black_box(read);
         guesses
     }
@@ -475,6 +481,8 @@ impl Meter {
             return;
         }
         self.counters.held -= 1;
+        self.columns.end(place, self.config.groups);
+        let base = self.columns.base.at(place);
         let least = match base.key.protocol() {
             protocol::TCP => self.config.min_bytes.tcp,
             protocol::UDP => self.config.min_bytes.udp,

@@ -6,6 +6,11 @@
 use flowsonde_wire::Nanos;
 
 use super::application::{Application, Host};
+use super::behaviour::bins::Bins;
+use super::behaviour::bursts::Bursts;
+use super::behaviour::entropy::{Entropy, Pools};
+use super::behaviour::histograms::Histograms;
+use super::behaviour::series::Series;
 use super::gaps::Gaps;
 use super::key::{End, Key};
 use super::latency::Latency;
@@ -323,6 +328,8 @@ macro_rules! groups {
         #[derive(Debug, Default)]
         pub struct Columns {
             pub(super) base: Slab<Base>,
+            /// What the entropies are taken of.
+            pub(super) payloads: Pools,
             $(pub(super) $field: Slab<$state>,)*
         }
 
@@ -342,7 +349,7 @@ macro_rules! groups {
 
             /// Bytes taken.
             pub fn bytes(&self) -> usize {
-                self.base.bytes() $(+ self.$field.bytes())*
+                self.base.bytes() + self.payloads.bytes() $(+ self.$field.bytes())*
             }
         }
 
@@ -428,6 +435,16 @@ groups! {
     Application = application: Application;
     /// Host asked for.
     Host = host: Host;
+    /// Payload lengths and gaps, handshakes.
+    Bins = bins: Bins;
+    /// Entropy of the payload.
+    Entropy = entropy: Entropy;
+    /// The first packets one by one.
+    Series = series: Series;
+    /// Payload lengths and gaps in classes that double.
+    Histograms = histograms: Histograms;
+    /// Bursts.
+    Bursts = bursts: Bursts;
     /// What only exporters tell; of flows made from packets never kept, as are next hops.
     Origin = origin: Origin;
     /// Next hops.
@@ -490,22 +507,26 @@ impl View<'_> {
 pub struct Groups(u32);
 
 impl Groups {
-    /// With one more.
+    /// With one more, and what that one needs.
     #[must_use]
     pub const fn with(self, group: Group) -> Groups {
-        Groups(self.0 | 1 << group as u16)
+        let needed = match group {
+            Group::Entropy => 1 << Group::Bins as u32,
+            _ => 0,
+        };
+        Groups(self.0 | needed | 1 << group as u32)
     }
 
     /// With one less.
     #[must_use]
     pub const fn without(self, group: Group) -> Groups {
-        Groups(self.0 & !(1 << group as u16))
+        Groups(self.0 & !(1 << group as u32))
     }
 
     /// True when kept.
     #[inline]
     pub const fn has(self, group: Group) -> bool {
-        self.0 & 1 << group as u16 != 0
+        self.0 & 1 << group as u32 != 0
     }
 
     /// True when only the base is kept.

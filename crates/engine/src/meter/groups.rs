@@ -68,6 +68,34 @@ impl Columns {
         if groups.has(Group::Latency) {
             columns.latency.at_mut(place).take(packet, from == client);
         }
+        if groups.has(Group::Series) {
+            columns.series.at_mut(place).take(packet);
+        }
+        if groups.has(Group::Histograms) {
+            columns.histograms.at_mut(place).take(packet);
+        }
+        if groups.has(Group::Bursts) {
+            columns.bursts.at_mut(place)[from].take(packet);
+        }
+        if groups.has(Group::Bins) && columns.bins.at_mut(place).take(packet) && groups.has(Group::Entropy) {
+            columns.payloads.take(columns.entropy.at_mut(place), from, packet.payload());
+        }
+    }
+
+    /// Reads what a packet of the flow at `place` will touch of the signs, or its end.
+    #[inline]
+    pub(super) fn touch(&self, place: u32, groups: Groups) -> u64 {
+        let bins = if groups.has(Group::Bins) { self.bins.at(place).touch() } else { 0 };
+        let entropy = if groups.has(Group::Entropy) { self.entropy.at(place).bytes(0).into() } else { 0 };
+        bins ^ entropy
+    }
+
+    /// The record at `place` has ended: what is worked out only then.
+    #[inline]
+    pub(super) fn end(&mut self, place: u32, groups: Groups) {
+        if groups.has(Group::Entropy) {
+            self.payloads.end(self.entropy.at_mut(place));
+        }
     }
 
     /// What is kept of the application of a flow, which groups with it say so.
@@ -86,6 +114,7 @@ impl Columns {
         let labels = groups.has(Group::Labels).then(|| *self.labels.at(place));
         let application = groups.has(Group::Application).then(|| *self.application.at(place));
         let host = groups.has(Group::Host).then(|| *self.host.at(place));
+        let bins = groups.has(Group::Bins).then(|| self.bins.at(place).next());
         let origin = groups.has(Group::Origin).then(|| *self.origin.at(place));
         let hops = groups.has(Group::Hops).then(|| *self.hops.at(place));
         self.reset(place, groups);
@@ -111,6 +140,9 @@ impl Columns {
         }
         if let Some(host) = host {
             *self.host.at_mut(place) = host;
+        }
+        if let Some(bins) = bins {
+            *self.bins.at_mut(place) = bins;
         }
         if let Some(origin) = origin {
             *self.origin.at_mut(place) = origin;

@@ -1,6 +1,7 @@
 //! From packets to flows.
 
 pub mod application;
+pub mod behaviour;
 pub mod cache;
 pub mod client;
 pub mod collected;

@@ -24,7 +24,8 @@ use flowsonde_engine::transcode::Lost;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
 use super::asides;
-use super::desk::{Desk, Lines};
+use super::desk::Desk;
+use super::lines::Lines;
 use super::outputs::Outputs;
 use crate::ledger::{Ledger, Stage, Unit};
 use crate::pipeline::ntopng::{Collected, Exporter as Told, Sums};

@@ -22,8 +22,9 @@ use flowsonde_io::source::exports::Exports;
 use flowsonde_wire::Nanos;
 
 use super::desk::{Desk, Way};
+use super::places::{open, open_captures};
 use super::template_cache::TemplateCache;
-use super::{PULSE, bad_packets, books, now, open, open_captures, tell};
+use super::{PULSE, bad_packets, books, now, tell};
 use crate::flags::Options;
 use crate::ledger::{Ledger, Stage, Unit};
 use crate::pipeline::outputs::Outputs;

@@ -15,18 +15,13 @@ use std::time::Instant;
 use super::asides::{self, Asides};
 use super::bad_packets::BadPackets;
 use super::template_cache::{self, Slot, TemplateCache};
+use super::way::Way;
 use crate::flags::Options;
 use crate::flags::value::filter;
 use crate::flags::value::network::Lookup;
 
 /// Where messages go that cannot be read, one file for all desks.
 pub type Bad = Option<Arc<Mutex<BadPackets<std::io::BufWriter<std::fs::File>>>>>;
-
-/// What records go to from a desk.
-pub trait Way {
-    /// Takes the records of a set. Tells how many there were.
-    fn flows(&mut self, set: &Set<'_>, now: Nanos) -> Taken;
-}
 
 /// See the module.
 pub struct Desk<W> {

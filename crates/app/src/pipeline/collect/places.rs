@@ -4,10 +4,10 @@ use flowsonde_io::source::Input;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
 use flowsonde_wire::export::Transport;
 
-use super::now;
 use crate::flags::Options;
 use crate::flags::value::listen::{Listen, Speaks};
 use crate::pipeline::inputs;
+use crate::pipeline::live::now;
 use crate::stop::Stop;
 
 /// The captures that messages are taken from.

@@ -147,7 +147,9 @@ impl Ends for Flows {
         self.outputs.take(&ended, now);
     }
 
-    fn asides(&mut self, _: Vec<Aside>) {}
+    fn asides(&mut self, asides: Vec<Aside>) {
+        self.outputs.asides(asides);
+    }
 
     fn clock(&mut self, now: Nanos) {
         if now > Nanos(0) {

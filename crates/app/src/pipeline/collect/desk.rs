@@ -68,8 +68,7 @@ impl<W> Desk<W> {
             interfaces: collect.reforge.conditions().map(one).collect(),
             collector: Collector::new(config),
             way,
-            // Where flows are merged nobody tells them.
-            asides: (!options.zmq.endpoints.is_empty() && !collect.cache).then(Asides::default),
+            asides: (!options.zmq.endpoints.is_empty()).then(Asides::default),
             now: Nanos(0),
             allowed: (!collect.allowed.is_empty()).then(|| Lookup::new(&collect.allowed.0)),
             not_allowed: 0,

@@ -7,6 +7,7 @@ mod exporter;
 mod subscriber;
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
@@ -128,6 +129,20 @@ fn expected() -> Told {
     }
 }
 
+/// Collects from in.pcap, and gives what a subscriber got until it was all of `expected`.
+fn told(scratch: &Scratch, way: &[&str], expected: &Told) {
+    let subscriber = Subscriber::new();
+    let arguments = ["-i", "in.pcap", "--zmq", &subscriber.endpoint, "--zmq-probe-mode", "--zmq-disable-compression"];
+    let mut run = scratch.command(&[&arguments[..], way].concat()).spawn().unwrap();
+    let mut told = Told::default();
+    while told != *expected {
+        let Some((topic, payload)) = subscriber.next() else { panic!("{way:?}: {told:?}") };
+        told.take(&topic, &payload);
+        assert!(told.counters.len() <= expected.counters.len(), "{way:?}: {told:?}");
+    }
+    assert!(run.wait().unwrap().success());
+}
+
 #[test]
 fn ntopng_is_told_in_every_way_of_collecting() {
     for way in [
@@ -140,21 +155,76 @@ fn ntopng_is_told_in_every_way_of_collecting() {
         let datagrams =
             [(ROUTER, router().bytes()), (SWITCH, counters(1, 3, 1000, "swp3")), (SWITCH, counters(2, 4, 77, "swp4"))];
         capture(&scratch.0.join("in.pcap"), &datagrams);
-        let subscriber = Subscriber::new();
-        let arguments =
-            ["-i", "in.pcap", "--zmq", &subscriber.endpoint, "--zmq-probe-mode", "--zmq-disable-compression"];
-        let mut run = scratch.command(&[&arguments[..], way].concat()).spawn().unwrap();
-        let (mut told, expected) = (Told::default(), expected());
-        while told != expected {
-            let Some((topic, payload)) = subscriber.next() else { panic!("{way:?}: {told:?}") };
-            told.take(&topic, &payload);
-            assert!(told.counters.len() <= expected.counters.len(), "{way:?}: {told:?}");
-        }
-        assert!(run.wait().unwrap().success());
+        told(&scratch, way, &expected());
         let ledger = scratch.balanced();
         let stages = ledger["stages"].as_array().unwrap();
         let asides = stages.iter().find(|stage| stage["stage"] == "asides").unwrap();
         // Two counters and their two names, two names, two applications, a sampler.
         assert_eq!((&asides["received"], &asides["delivered"]), (&json!(9), &json!(9)), "{way:?}");
     }
+}
+
+/// Collects in the folder, in pass-through: the flows as JSON, and what was sent to a collector.
+fn passed(scratch: &Scratch, version: &str) -> (Vec<Value>, Vec<Vec<u8>>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let collector = socket.local_addr().unwrap().to_string();
+    let flows = scratch.told(&["-3", "any", "--collector-passthrough", "-n", &collector, "-V", version]);
+    socket.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 65_536];
+    let sent = std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()));
+    (flows, sent.collect())
+}
+
+/// Our collector, reading what it passed on, finds the flows and the options that came.
+#[test]
+fn what_is_passed_on_reads_as_what_came() {
+    for version in ["9", "10"] {
+        let scratch = Scratch::new();
+        // A sampler of 1:10, and flows that it took.
+        let fields = [&FIELDS[..], &[(48, 1)]].concat();
+        let flow = |n| [record(n, 53, 2, 100), vec![2]].concat();
+        let sampled = V9::new(1)
+            .template(257, &fields)
+            .set(302, [&ROUTER[..], &[2], &words(&[10]), b"ten\0"].concat())
+            .set(257, [flow(1), flow(2)].concat());
+        capture(&scratch.0.join("in.pcap"), &[(ROUTER, router().bytes()), (ROUTER, sampled.bytes())]);
+        let (came, sent) = passed(&scratch, version);
+        let packets = |flows: &[Value]| flows.iter().map(|flow| flow["IN_PKTS"].as_u64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(packets(&came), [2, 3, 20, 20]);
+        let ledger = scratch.balanced();
+        let options: Vec<_> =
+            ledger["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == "options").collect();
+        assert_eq!(options.len(), 1);
+        assert_eq!((&options[0]["received"], &options[0]["delivered"]), (&json!(6), &json!(6)));
+        let again = Scratch::new();
+        let sent: Vec<_> = sent.into_iter().map(|message| ([192, 0, 2, 50], message)).collect();
+        capture(&again.0.join("in.pcap"), &sent);
+        let flows = |arguments: &[&str]| {
+            let flows = again.told(&[&["-3", "any", "--collector-passthrough"], arguments].concat());
+            flows.into_iter().map(without).collect::<Vec<_>>()
+        };
+        assert_eq!(flows(&[]), came.into_iter().map(without).collect::<Vec<_>>(), "{version}");
+        // The same when nothing is multiplied: it was already.
+        assert_eq!(packets(&flows(&["--sample-rate", "1:1"])), [2, 3, 20, 20]);
+        let mut expected = expected();
+        expected.counters.clear();
+        expected.interfaces.retain(|(exporter, _), _| exporter == "192.0.2.7");
+        expected.interfaces = expected
+            .interfaces
+            .into_iter()
+            .map(|((_, index), name)| (("192.0.2.50".to_owned(), index), name))
+            .collect();
+        let mut two = expected.values[&(48, 1)].clone();
+        two["samplerName"] = "ten".into();
+        expected.values.insert((48, 2), two);
+        told(&again, &["-3", "any"], &expected);
+    }
+}
+
+/// A flow without what is of its message and not of itself.
+fn without(mut flow: Value) -> Value {
+    for name in ["EXPORTER_IPV4_ADDRESS"] {
+        flow.as_object_mut().unwrap().remove(name);
+    }
+    flow
 }

@@ -8,6 +8,7 @@
 //! records  (records)   flows      -> outputs                                                       one an exporter
 //! filter   (records)   flows      -> outputs    | black_listed, filtered, interface      where any   one a port
 //! asides   (messages)  told       -> outputs    | rate_limit, export_queue_full                    one a port, for ntopng
+//! options  (records)   for it     -> encoded    | not_in_template, export_queue_full               one an output that has them
 //! encode   (records)   for it     -> encoded    | v5_ipv6, not_in_template                         one an output
 //! queue    (records)   encoded    -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
@@ -20,6 +21,7 @@ use std::time::SystemTime;
 use flowsonde_engine::decode::records::Version;
 use flowsonde_engine::decode::session::{self, Session};
 use flowsonde_engine::decode::sessions::Key;
+use flowsonde_engine::transcode::Passed;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
 use super::asides;
@@ -228,6 +230,17 @@ pub fn sent(ledger: &mut Ledger, accounts: &[Account<Vec<LineDid>>], outputs: &O
     for (at, (name, sink)) in outputs.counters().enumerate() {
         let lines = || accounts.iter().filter_map(|account| account.did.get(at));
         let sum = |of: fn(&LineDid) -> u64| lines().map(of).sum::<u64>();
+        if lines().any(|line| line.options.is_some()) {
+            let sum_of = |of: fn(&Passed) -> u64| lines().filter_map(|line| line.options.as_ref()).map(of).sum::<u64>();
+            let (untold, full) = (sum_of(|options| options.untold), sum(|line| line.options_full));
+            let mut stage = Stage::new("options", name, Unit::Records)
+                .losing("not_in_template", untold)
+                .losing("export_queue_full", full);
+            stage.received = sum_of(|options| options.received);
+            stage.held = sum_of(|options| options.pending);
+            stage.delivered = stage.received.saturating_sub(untold + full + stage.held);
+            ledger.stages.push(stage);
+        }
         let (ipv6, untold) = (sum(|line| line.lost.v5_ipv6), sum(|line| line.lost.not_in_template));
         let mut stage =
             Stage::new("encode", name, Unit::Records).losing("v5_ipv6", ipv6).losing("not_in_template", untold);

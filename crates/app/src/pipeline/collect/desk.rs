@@ -207,6 +207,7 @@ impl<W: Way> Receive for Out<'_, W> {
     }
 
     fn options(&mut self, set: &Set<'_>) {
+        self.way.options(set, self.now);
         if let Some(asides) = &mut self.asides {
             asides.options(set, self.now);
         }

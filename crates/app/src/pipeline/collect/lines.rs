@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flowsonde_engine::decode::records::{Set, Taken};
 use flowsonde_engine::encode::Messages;
-use flowsonde_engine::transcode::{Lost, Transcode};
+use flowsonde_engine::transcode::{Lost, Passed, Transcode};
 use flowsonde_wire::Nanos;
 
 use super::transcoders::{Writes, transcoders};
@@ -59,6 +59,10 @@ pub struct LineDid {
     pub lost: Lost,
     /// Records that did not fit into the queue to the outputs.
     pub queue_full: u64,
+    /// Options data, where they are passed on.
+    pub options: Option<Passed>,
+    /// Records of them that did not fit into the queue.
+    pub options_full: u64,
 }
 
 /// One output's part of it.
@@ -127,6 +131,13 @@ impl Way for Lines {
         taken
     }
 
+    /// Every collector gets them, whatever its turn: they are of all that follows.
+    fn options(&mut self, set: &Set<'_>, now: Nanos) {
+        for line in &mut self.all {
+            line.transcoder.options(set, now, &mut line.messages);
+        }
+    }
+
     fn tick(&mut self, now: Nanos) {
         for line in &mut self.all {
             line.transcoder.tick(now, &mut line.messages);
@@ -137,10 +148,11 @@ impl Way for Lines {
     fn hand_on(&mut self, _: Nanos, to: &mut dyn FnMut(Parcel) -> bool) {
         let Lines { all, back, returned, .. } = self;
         for (at, line) in all.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
-            let records = line.messages.records();
+            let (records, options) = (line.messages.records(), line.messages.options());
             let messages = mem::replace(&mut line.messages, returned.try_recv().unwrap_or_default());
             if !to(Parcel { at, messages, back: back.clone() }) {
                 line.did.queue_full += records;
+                line.did.options_full += options;
                 // Templates may have been among them.
                 line.transcoder.again();
             }
@@ -156,7 +168,11 @@ impl Way for Lines {
 
     fn tell(&self, did: &mut Vec<LineDid>) {
         did.clear();
-        did.extend(self.all.iter().map(|line| LineDid { lost: line.transcoder.lost(), ..line.did }));
+        did.extend(self.all.iter().map(|line| LineDid {
+            lost: line.transcoder.lost(),
+            options: line.transcoder.passed(),
+            ..line.did
+        }));
     }
 }
 

@@ -26,6 +26,10 @@ pub trait Way: Send + 'static {
 
     /// Takes the records of a set. Tells how many there were.
     fn flows(&mut self, set: &Set<'_>, now: Nanos) -> Taken;
+    /// Takes the records of a set of options data.
+    fn options(&mut self, set: &Set<'_>, now: Nanos) {
+        let _ = (set, now);
+    }
     /// What waited too long goes on.
     fn tick(&mut self, now: Nanos);
     /// Hands on what is finished by now. What `to` has no room for is lost, and counted.

@@ -13,7 +13,8 @@ compared with counters as they came (`--sample-rate 1:1`), and a second time for
 rates; then merged (`--enable-collection-cache`), whose sums must be those of the
 records. A difference is accepted only when differences-collector.csv names it
 exactly, with its cause in the standard; a row there that no longer occurs fails.
-Some cases are exported again, and what arrives is compared with the JSON (again.py).
+Some cases are exported again, and what arrives is compared with the JSON (again.py);
+of some what ntopng is told besides flows is compared with tshark's reading (asides.py).
 """
 
 import argparse
@@ -28,7 +29,7 @@ import sys
 import compare
 import corpus
 import probe
-from collecting import again, cached, cases, match, nfcapd, python_netflow, rates, wireshark
+from collecting import again, asides, cached, cases, match, nfcapd, python_netflow, rates, wireshark
 
 TABLE = pathlib.Path(__file__).with_name("differences-collector.csv")
 AS_THEY_CAME = ["--sample-rate", "1:1"]
@@ -107,6 +108,9 @@ def checks(program, case, outcome, known_rates):
     if case.name in again.CASES:
         outcome.sources.append("exported again")
         found += again.differences(program, case)
+    if case.name in asides.CASES:
+        outcome.sources.append("told to ntopng")
+        found += asides.differences(program, case)
     return found + cached.differences(program, case)
 
 

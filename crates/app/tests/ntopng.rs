@@ -2,60 +2,40 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod subscriber;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use flowsonde_sys::zmq::{Context, Kind, Set, Socket};
 use serde_json::{Map, Value};
 
-/// A subscriber that listens, as ntopng does with a `c` at the end.
-struct Subscriber {
-    socket: Socket,
-    endpoint: String,
-}
+use subscriber::{Message, Subscriber};
 
-/// Topic and payload.
-type Message = (String, Vec<u8>);
-
-impl Subscriber {
-    fn new() -> Subscriber {
-        let socket = Context::new().unwrap().socket(Kind::Sub).unwrap();
-        socket.set(Set::ReceiveTimeout(Some(Duration::from_secs(20)))).unwrap();
-        socket.set(Set::Linger(Some(Duration::ZERO))).unwrap();
-        socket.set(Set::Subscribe(b"")).unwrap();
-        socket.bind("tcp://127.0.0.1:*").unwrap();
-        let endpoint = socket.endpoint().unwrap();
-        Subscriber { socket, endpoint }
-    }
-
-    /// Runs the probe on a capture; gives what it said on its standard output, and its messages up to `flows` records.
-    fn run(&self, arguments: &[&str], flows: usize) -> (String, Vec<Message>) {
-        let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures/dns-udp-tcp.pcap");
-        let run = Command::new(env!("CARGO_BIN_EXE_flowsonde"))
-            .arg("-i")
-            .arg(capture)
-            .args(["--zmq", &self.endpoint, "--zmq-probe-mode", "--zmq-disable-compression", "--json", "-"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A subscriber that listens says what it wants when it looks for messages.
-        let mut messages = Vec::new();
-        let mut records = 0;
-        while records < flows {
-            let (mut header, mut payload) = (Vec::new(), Vec::new());
-            assert!(self.socket.receive(&mut header).unwrap() && !self.socket.receive(&mut payload).unwrap());
-            let topic = String::from_utf8_lossy(&header[..16]).trim_end_matches('\0').to_owned();
-            if topic == "flow" {
-                records += if payload[0] == 1 { tlv(&payload).len() } else { json(&payload).len() };
-            }
-            messages.push((topic, payload));
+/// Runs the probe on a capture; gives what it said on its standard output, and its messages up to `flows` records.
+fn run(arguments: &[&str], flows: usize) -> (String, Vec<Message>) {
+    let subscriber = Subscriber::new();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures/dns-udp-tcp.pcap");
+    let run = Command::new(env!("CARGO_BIN_EXE_flowsonde"))
+        .arg("-i")
+        .arg(capture)
+        .args(["--zmq", &subscriber.endpoint, "--zmq-probe-mode", "--zmq-disable-compression", "--json", "-"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A subscriber that listens says what it wants when it looks for messages.
+    let mut messages = Vec::new();
+    let mut records = 0;
+    while records < flows {
+        let (topic, payload) = subscriber.next().unwrap();
+        if topic == "flow" {
+            records += if payload[0] == 1 { tlv(&payload).len() } else { json(&payload).len() };
         }
-        let run = run.wait_with_output().unwrap();
-        assert!(run.status.success());
-        (String::from_utf8(run.stdout).unwrap(), messages)
+        messages.push((topic, payload));
     }
+    let run = run.wait_with_output().unwrap();
+    assert!(run.status.success());
+    (String::from_utf8(run.stdout).unwrap(), messages)
 }
 
 fn json(payload: &[u8]) -> Vec<Map<String, Value>> {
@@ -120,8 +100,7 @@ fn same(told: &Value, line: &Value) -> bool {
 fn flows_are_what_the_lines_say() {
     let template = "@NTOPNG@ %IN_PKTS %MAX_TTL %MPLS_LABEL_1";
     for (format, read) in [("t", tlv as fn(&[u8]) -> _), ("j", json)] {
-        let subscriber = Subscriber::new();
-        let (lines, messages) = subscriber.run(&["-T", template, "--json-labels", "--zmq-format", format], LINES);
+        let (lines, messages) = run(&["-T", template, "--json-labels", "--zmq-format", format], LINES);
         let lines: Vec<Map<String, Value>> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let told = records(&messages, read);
         assert_eq!((lines.len(), told.len()), (LINES, LINES));
@@ -139,8 +118,7 @@ const LINES: usize = 15;
 
 #[test]
 fn what_ntopng_needs_is_told_unasked_by_number() {
-    let subscriber = Subscriber::new();
-    let (_, messages) = subscriber.run(&["-T", "%SRC_TOS", "--zmq-batch", "2"], LINES);
+    let (_, messages) = run(&["-T", "%SRC_TOS", "--zmq-batch", "2"], LINES);
     let topics: Vec<&str> = messages.iter().map(|(topic, _)| topic.as_str()).collect();
     assert_eq!(topics, [&["hello", "template"][..], &["flow"; 8]].concat());
     for record in records(&messages, tlv) {

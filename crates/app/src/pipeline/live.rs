@@ -1,19 +1,20 @@
 //! Interfaces: a worker a ring, one thread for the outputs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowsonde_io::process;
 use flowsonde_io::source::live;
 use flowsonde_wire::Nanos;
 
 use super::books::Account;
+use super::feed::Feed;
 use super::outputs::Outputs;
 use super::setup::Plan;
-use super::worker::{Batch, PULSE, QUEUE, Worker, lock, supervise};
+use super::worker::{Batch, QUEUE, Worker, lock, supervise};
 use super::{Countdown, Signal, books, setup};
 use crate::flags::Options;
 use crate::ledger::Ledger;
@@ -68,7 +69,8 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
     drop(sender);
-    let fed = feed(&mut outputs, &receiver, &books, signal, &stop);
+    let mut feeding = Feeding { outputs: &mut outputs, books: &books, signal, stop: &stop };
+    let fed = feeding.run(&receiver, options.process.ledger_interval.duration());
     stop.store(true, Ordering::Relaxed);
     // Workers end their flows into the queue; it is read until the last of them is gone.
     for (ended, time) in &receiver {
@@ -93,30 +95,32 @@ fn auto_workers() -> usize {
     thread::available_parallelism().map_or(1, |cpus| (cpus.get() / 2).clamp(1, 8))
 }
 
-/// Takes what the workers send until told to stop, or until none is left.
-fn feed(
-    outputs: &mut Outputs,
-    receiver: &Receiver<Batch>,
-    books: &Books<'_>,
-    signal: &Signal,
-    stop: &AtomicBool,
-) -> Result<(), Stop> {
-    let mut written = Instant::now();
-    loop {
-        match receiver.recv_timeout(PULSE) {
-            Ok((ended, time)) => outputs.take(&ended, time),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-        outputs.tick(now());
-        outputs.event(books.options, || books.total().sums());
-        if signal.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) || outputs.gone() {
-            return Ok(());
-        }
-        if written.elapsed() >= books.options.process.ledger_interval.duration() {
-            written = Instant::now();
-            books.show(outputs, false)?;
-        }
+/// The outputs at work, and what they tell.
+struct Feeding<'a> {
+    outputs: &'a mut Outputs,
+    books: &'a Books<'a>,
+    signal: &'a Signal,
+    stop: &'a AtomicBool,
+}
+
+impl Feed for Feeding<'_> {
+    type Parcel = Batch;
+
+    fn take(&mut self, (ended, time): Batch) {
+        self.outputs.take(&ended, time);
+    }
+
+    fn tick(&mut self) {
+        self.outputs.tick(now());
+        self.outputs.event(self.books.options, || self.books.total().sums());
+    }
+
+    fn over(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed) || self.outputs.gone()
+    }
+
+    fn show(&mut self) -> Result<(), Stop> {
+        self.books.show(self.outputs, false)
     }
 }
 

@@ -12,6 +12,7 @@
 mod books;
 mod captures;
 mod collect;
+mod feed;
 mod live;
 mod names;
 mod ntopng;

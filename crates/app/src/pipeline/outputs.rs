@@ -6,6 +6,7 @@ use std::time::Instant;
 use flowsonde_engine::encode::{self, Encode, Messages};
 use flowsonde_engine::fill::Env;
 use flowsonde_engine::meter::{Ended, View};
+use flowsonde_engine::transcode::Aside;
 use flowsonde_io::sink::{self, Sink};
 use flowsonde_wire::Nanos;
 
@@ -363,11 +364,24 @@ impl Outputs {
 
     /// Tells ntopng how the probe does, when that is due.
     pub fn event(&mut self, options: &Options, sums: impl Fn() -> Sums) {
-        for output in &mut self.local {
-            if let To::Ntopng(ntopng) = &mut output.sink {
-                ntopng.event(options, || Sums { flows: self.flows, ..sums() });
-            }
+        let flows = self.flows;
+        if let Some(ntopng) = self.ntopng() {
+            ntopng.event(options, || Sums { flows, ..sums() });
         }
+    }
+
+    /// Tells ntopng what exporters told besides flows.
+    pub fn asides(&mut self, asides: Vec<Aside>) {
+        if let Some(ntopng) = self.ntopng() {
+            asides.into_iter().for_each(|aside| ntopng.aside(aside));
+        }
+    }
+
+    fn ntopng(&mut self) -> Option<&mut Ntopng> {
+        self.local.iter_mut().find_map(|output| match &mut output.sink {
+            To::Ntopng(ntopng) => Some(&mut **ntopng),
+            To::Sink(_) => None,
+        })
     }
 
     /// Sends all that is left.

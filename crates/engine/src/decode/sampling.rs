@@ -129,6 +129,11 @@ impl Samplers {
         }
     }
 
+    /// Counters are multiplied by what is told here, so that it must not be told on.
+    pub fn scales(&self) -> bool {
+        !self.plain && self.forced != Some(1)
+    }
+
     /// The rate of records that tell none, and what told it.
     pub fn usually(&self) -> Told {
         let found = [(self.forced, By::User), (self.all, By::Options), (self.header, By::Header)];

@@ -243,16 +243,13 @@ fn v9_field(id: u16, length: u16) -> ipfix::Specifier {
 /// The element that says the same as a scope of NetFlow v9.
 const fn scope_element(scope: u16) -> u16 {
     match scope {
-        // System: the exporter, 144 exportingProcessId being nearest.
-        1 => 144,
-        // Interface.
-        2 => 10,
-        // Line card.
-        3 => 141,
-        // Cache: 143 meteringProcessId.
-        4 => 143,
-        // Template.
-        5 => 145,
+        // The exporter, 144 exportingProcessId being nearest.
+        netflow9::SCOPE_SYSTEM => 144,
+        netflow9::SCOPE_INTERFACE => 10,
+        netflow9::SCOPE_LINE_CARD => 141,
+        // 143 meteringProcessId.
+        netflow9::SCOPE_CACHE => 143,
+        netflow9::SCOPE_TEMPLATE => 145,
         other => other,
     }
 }

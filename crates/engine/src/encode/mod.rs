@@ -95,6 +95,8 @@ pub struct Counters {
 pub struct Messages {
     bytes: Vec<u8>,
     ends: Vec<(usize, u32)>,
+    /// Records of exporters' options data in all messages.
+    options: u64,
     finished: [u64; 3],
 }
 
@@ -114,6 +116,17 @@ impl Messages {
         *messages += 1;
         *flows += u64::from(records);
         self.ends.push((self.bytes.len(), records));
+    }
+
+    /// Counts records of exporters' options data that are in the messages.
+    #[inline]
+    pub fn count_options(&mut self, records: u64) {
+        self.options += records;
+    }
+
+    /// Records of exporters' options data in all messages.
+    pub fn options(&self) -> u64 {
+        self.options
     }
 
     /// Bytes, messages and flow records that were ever finished here, those that were cleared too: what elements 40 to 42
@@ -153,5 +166,6 @@ impl Messages {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.options = 0;
     }
 }

@@ -25,6 +25,10 @@ impl Receive for Out<'_> {
     fn flows(&mut self, set: &Set<'_>) -> Taken {
         self.transcoder.flows(set, self.now, self.messages)
     }
+
+    fn options(&mut self, set: &Set<'_>) {
+        self.transcoder.options(set, self.now, self.messages);
+    }
 }
 
 /// Sends messages of 192.0.2.1 through a collector.
@@ -34,7 +38,12 @@ pub fn through(transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Vec<Vec<
 
 /// The same, with the number of records in each.
 pub fn sent(transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Messages {
-    let mut collector = Collector::new(Config::default());
+    sent_by(Config::default(), transcoder, messages)
+}
+
+/// The same, through a collector of these settings.
+pub fn sent_by(config: Config, transcoder: &mut dyn Transcode, messages: &[Vec<u8>]) -> Messages {
+    let mut collector = Collector::new(config);
     let mut out = Messages::default();
     for bytes in messages {
         let now = Nanos::new(SECONDS.into(), 0);

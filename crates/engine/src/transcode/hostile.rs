@@ -42,7 +42,8 @@ fn walk(message: &[u8], templates: &mut Templates) -> u32 {
             }
             id => {
                 let (lengths, options) = &templates[&(domain, id)];
-                records += if *options { 0 } else { rows(body, lengths) };
+                let rows = rows(body, lengths);
+                records += if *options { 0 } else { rows };
             }
         }
     }
@@ -68,6 +69,12 @@ fn rows(body: &[u8], lengths: &[u16]) -> u32 {
 
 fn messages() -> Vec<Vec<u8>> {
     let rate = [set(1, &words(&[400, 4, 8, 1, 4, 34, 4, 35, 1])), set(400, &[0, 0, 0, 5, 0, 0, 0, 100, 1, 0, 0, 0])];
+    // Scopes of which v9 has none, of no bytes, and one of the record's two; texts of variable length.
+    let vrf = [
+        set(3, &words(&[301, 3, 1, 234, 4, 236, 65_535, 90, 8])),
+        set(301, &[&[0, 0, 0, 7, 3][..], b"red", &[9; 8]].concat()),
+    ];
+    let odd = [set(1, &words(&[401, 8, 4, 1, 0, 2, 3, 82, 2])), set(401, b"\x01\x02\x03e0\x01\x02\x04e1\0\0")];
     let flows = set(300, &(0..20).flat_map(v9_record).collect::<Vec<_>>());
     let mut fields = words(&[300, 6, 82, 65_535, 27, 16, 2, 65_535, 60, 1, 1, 8, 0x8005, 2]);
     fields.extend(99u32.to_be_bytes());
@@ -75,7 +82,8 @@ fn messages() -> Vec<Vec<u8>> {
     let mut v5 = vec![0, 5, 0, 2];
     v5.resize(24 + 2 * 48, 7);
     vec![
-        v9(10_000, 5, &[rate.concat(), v9_template(), flows.clone()]),
+        v9(10_000, 5, &[rate.concat(), odd.concat(), v9_template(), flows.clone()]),
+        ipfix(6, &vrf),
         ipfix(6, &[set(2, &fields), set(300, &six.repeat(9))]),
         v5,
         v9(11_000, 5, &[flows]),

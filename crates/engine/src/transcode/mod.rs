@@ -43,7 +43,7 @@ pub use csv::TextLines;
 pub use export::{Export, Export5};
 pub use json::Json;
 pub use list::{Lists, Sort};
-pub use output::{Batches, JsonBatches, Lines, Lost, TlvBatches, Transcode};
+pub use output::{Batches, JsonBatches, Lines, Lost, Passed, TlvBatches, Transcode};
 pub use pass::Pass;
 pub use per_layout::{PerLayout, Programs};
 pub(crate) use plan::take;

@@ -12,6 +12,16 @@ pub trait Transcode: Send {
     /// Takes the records of a set. Whole messages are appended to `out` as they fill.
     fn flows(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) -> Taken;
 
+    /// Takes the records of a set of options data, where these are passed on.
+    fn options(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) {
+        let _ = (set, now, out);
+    }
+
+    /// What became of options data; `None` where they are not passed on.
+    fn passed(&self) -> Option<Passed> {
+        None
+    }
+
     /// Called now and then with the time: what waited too long is finished.
     fn tick(&mut self, now: Nanos, out: &mut Messages);
 
@@ -28,6 +38,17 @@ pub trait Transcode: Send {
     fn lost(&self) -> Lost {
         Lost::default()
     }
+}
+
+/// What became of records of exporters' options data: `received = in finished messages + untold + pending`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Records that came.
+    pub received: u64,
+    /// Records of which the format can tell nothing.
+    pub untold: u64,
+    /// Records in a message that is not finished.
+    pub pending: u64,
 }
 
 /// What a format had no place for.

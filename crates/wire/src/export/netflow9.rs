@@ -19,6 +19,14 @@ pub const TEMPLATE_SET: u16 = 0;
 pub const OPTIONS_SET: u16 = 1;
 /// The scope that is the exporter as a whole (RFC 3954, section 6.1).
 pub const SCOPE_SYSTEM: u16 = 1;
+/// The scope that is an interface.
+pub const SCOPE_INTERFACE: u16 = 2;
+/// The scope that is a line card.
+pub const SCOPE_LINE_CARD: u16 = 3;
+/// The scope that is a cache of flows.
+pub const SCOPE_CACHE: u16 = 4;
+/// The scope that is a template.
+pub const SCOPE_TEMPLATE: u16 = 5;
 
 /// The header of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! records  (records)   flows      -> outputs                                                       one an exporter
 //! filter   (records)   flows      -> outputs    | black_listed, filtered, interface      where any   one a port
 //! asides   (messages)  told       -> outputs    | rate_limit, export_queue_full                    one a port, for ntopng
+//! options  (records)   for it     -> encoded    | not_in_template, export_queue_full               one an output that has them
 //! encode   (records)   for it     -> encoded    | v5_ipv6, not_in_template                         one an output
 //! queue    (records)   encoded    -> sent       | export_queue_full           held: unfinished     one an output
 //! send     (records)   sent       -> delivered  | whatever the sink lost      held: queued         one an output
@@ -20,27 +21,29 @@ use std::time::SystemTime;
 use flowsonde_engine::decode::records::Version;
 use flowsonde_engine::decode::session::{self, Session};
 use flowsonde_engine::decode::sessions::Key;
-use flowsonde_engine::transcode::Lost;
+use flowsonde_engine::transcode::Passed;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
 
 use super::asides;
-use super::desk::{Desk, Lines};
+use super::desk::Desk;
+use super::lines::LineDid;
 use super::outputs::Outputs;
+use super::way::{Did, Done, Ends, Way};
 use crate::ledger::{Ledger, Stage, Unit};
 use crate::pipeline::ntopng::{Collected, Exporter as Told, Sums};
 
-/// What one source and its desk did.
+/// What one source and its desk did: what came, and what became of it.
 #[derive(Clone, Debug)]
-pub struct Account {
-    name: String,
+pub struct Account<D> {
+    pub name: String,
     source: Source,
     rejected: Vec<(&'static str, u64)>,
     sessions: HashMap<Key, Seen>,
     gone: session::Counters,
     crowded_out: u64,
     left_out: Option<[(&'static str, u64); 3]>,
-    lines: Vec<Line>,
     asides: Option<asides::Counters>,
+    pub did: D,
 }
 
 /// What one session did.
@@ -95,17 +98,9 @@ impl Exporter {
     }
 }
 
-/// What one output was given.
-#[derive(Clone, Copy, Debug, Default)]
-struct Line {
-    records: u64,
-    lost: Lost,
-    queue_full: u64,
-}
-
-impl Account {
+impl<D: Did> Account<D> {
     /// With nothing done.
-    pub fn new(name: &str) -> Account {
+    pub fn new(name: &str) -> Account<D> {
         Account {
             name: name.to_owned(),
             source: Source::default(),
@@ -114,13 +109,13 @@ impl Account {
             gone: session::Counters::default(),
             crowded_out: 0,
             left_out: None,
-            lines: Vec::new(),
             asides: None,
+            did: D::new(name),
         }
     }
 
     /// Takes the present state. Costs as much as there are exporters that sent something since the last time.
-    pub fn update<W>(&mut self, source: &mut dyn Exports, desk: &mut Desk<W>) {
+    pub fn update<W: Way<Did = D>>(&mut self, source: &mut dyn Exports, desk: &mut Desk<W>) {
         self.source = source.counters();
         self.rejected.clear();
         self.rejected.extend(desk.rejected());
@@ -135,17 +130,7 @@ impl Account {
         self.crowded_out = desk.collector.crowded_out();
         self.left_out = desk.left_out();
         self.asides = desk.aside_counters();
-    }
-
-    /// The same, and what every line did.
-    pub fn update_lines(&mut self, source: &mut dyn Exports, desk: &mut Desk<Lines>) {
-        self.update(source, desk);
-        self.lines.clear();
-        self.lines.extend(desk.way.iter().map(|line| Line {
-            records: line.records,
-            lost: line.lost(),
-            queue_full: line.queue_full,
-        }));
+        desk.way.tell(&mut self.did);
     }
 
     /// By address and port.
@@ -159,14 +144,14 @@ impl Account {
 }
 
 /// The sums of these accounts.
-pub fn sums(accounts: &[Account]) -> Sums {
+pub fn sums<D: Did>(accounts: &[Account<D>]) -> Sums {
     let mut sums = Sums::default();
     let mut collected = Collected::default();
     for account in accounts {
         sums.bytes += account.source.bytes;
         sums.packets += account.source.datagrams;
         sums.drops += account.source.kernel_drops;
-        sums.queue_full += account.lines.iter().map(|line| line.queue_full).sum::<u64>();
+        sums.queue_full += account.did.queue_full();
         collected.rejected += account.rejected.iter().map(|(_, count)| count).sum::<u64>();
         for (address, exporter) in account.exporters() {
             let counters = &exporter.counters;
@@ -184,16 +169,15 @@ pub fn sums(accounts: &[Account]) -> Sums {
 }
 
 /// The ledger of these accounts and outputs.
-pub fn ledger(accounts: &[Account], outputs: &Outputs, last: bool) -> Ledger {
+pub fn ledger<E: Ends>(accounts: &[Account<Done<E>>], ends: &E, last: bool) -> Ledger {
     let mut ledger = Ledger::new(SystemTime::now(), last);
-    let every: Vec<&Account> = accounts.iter().collect();
-    received(&mut ledger, &every);
-    sent(&mut ledger, accounts, outputs);
+    received(&mut ledger, accounts);
+    ends.stages(accounts, &mut ledger);
     ledger
 }
 
 /// The stages up to the records that are wanted.
-pub fn received(ledger: &mut Ledger, accounts: &[&Account]) {
+fn received<D: Did>(ledger: &mut Ledger, accounts: &[Account<D>]) {
     for account in accounts {
         let mut stage = Stage::new("receive", &account.name, Unit::Datagrams);
         for (reason, count) in account.source.lost() {
@@ -242,10 +226,21 @@ pub fn received(ledger: &mut Ledger, accounts: &[&Account]) {
 }
 
 /// The stages of what is not cached.
-fn sent(ledger: &mut Ledger, accounts: &[Account], outputs: &Outputs) {
+pub fn sent(ledger: &mut Ledger, accounts: &[Account<Vec<LineDid>>], outputs: &Outputs) {
     for (at, (name, sink)) in outputs.counters().enumerate() {
-        let lines = || accounts.iter().filter_map(|account| account.lines.get(at));
-        let sum = |of: fn(&Line) -> u64| lines().map(of).sum::<u64>();
+        let lines = || accounts.iter().filter_map(|account| account.did.get(at));
+        let sum = |of: fn(&LineDid) -> u64| lines().map(of).sum::<u64>();
+        if lines().any(|line| line.options.is_some()) {
+            let sum_of = |of: fn(&Passed) -> u64| lines().filter_map(|line| line.options.as_ref()).map(of).sum::<u64>();
+            let (untold, full) = (sum_of(|options| options.untold), sum(|line| line.options_full));
+            let mut stage = Stage::new("options", name, Unit::Records)
+                .losing("not_in_template", untold)
+                .losing("export_queue_full", full);
+            stage.received = sum_of(|options| options.received);
+            stage.held = sum_of(|options| options.pending);
+            stage.delivered = stage.received.saturating_sub(untold + full + stage.held);
+            ledger.stages.push(stage);
+        }
         let (ipv6, untold) = (sum(|line| line.lost.v5_ipv6), sum(|line| line.lost.not_in_template));
         let mut stage =
             Stage::new("encode", name, Unit::Records).losing("v5_ipv6", ipv6).losing("not_in_template", untold);

@@ -9,15 +9,22 @@ use flowsonde_io::sink::file::File;
 use flowsonde_io::sink::{self, Sink};
 use flowsonde_wire::Nanos;
 
+use super::books::{self, Account};
+use super::lines::{LineDid, Lines, Parcel};
 use super::transcoders::{Writes, template};
+use super::way::Ends;
 use crate::flags::Options;
 use crate::flags::output::DumpFormat;
 use crate::flags::value::{self, Transport};
+use crate::ledger::Ledger;
 use crate::log;
 use crate::pipeline::ntopng::{self, Ntopng, Sums};
 use crate::pipeline::outputs::failure;
 use crate::pipeline::{Signal, open};
 use crate::stop::Stop;
+
+/// How often sinks are looked after.
+const TICK: Duration = Duration::from_millis(50);
 
 /// A sink, and its name in the ledger.
 pub struct Output {
@@ -129,8 +136,30 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Opens them. `patient` where nothing is lost by waiting, until there is the signal: when reading captures.
-    pub fn open(options: &Options, patient: bool, signal: &Signal) -> Result<Outputs, Stop> {
+    /// Every output by number: its name and what it did.
+    pub fn counters(&self) -> impl Iterator<Item = (&str, sink::Counters)> {
+        let ntopng = self.ntopng.iter().map(|(name, ntopng)| (name.as_str(), ntopng.counters()));
+        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(ntopng)
+    }
+
+    fn tick_all(&mut self) {
+        self.ticked = Instant::now();
+        for output in &mut self.all {
+            output.tick();
+        }
+        if let Some((name, ntopng)) = &mut self.ntopng {
+            ntopng.tick();
+            for notice in ntopng.notices() {
+                log::warn("output", &format!("{name}: {notice}"));
+            }
+        }
+    }
+}
+
+impl Ends for Outputs {
+    type Way = Lines;
+
+    fn open(options: &Options, _: &str, patient: bool, signal: &Signal) -> Result<Outputs, Stop> {
         let failed = |error: sink::Error| Stop::Failed(error.0);
         let (mut all, mut writes) = (Vec::new(), Vec::new());
         let template = template(options)?;
@@ -188,66 +217,53 @@ impl Outputs {
         Ok(Outputs { all, ntopng, writes, ticked: Instant::now() })
     }
 
-    /// What each output writes.
-    pub fn writes(&self) -> &[Writes] {
-        &self.writes
+    fn way(&self, options: &Options, number: usize, _: usize) -> Result<Lines, Stop> {
+        Lines::new(options, number, &self.writes)
     }
 
-    /// Sends messages to the output of this number.
-    pub fn send(&mut self, at: usize, messages: &Messages) {
-        match self.all.get_mut(at) {
-            Some(output) => output.send(messages),
+    fn take(&mut self, parcel: Parcel) {
+        match self.all.get_mut(parcel.at) {
+            Some(output) => output.send(&parcel.messages),
             None => {
                 if let Some((_, ntopng)) = &mut self.ntopng {
-                    ntopng.send(messages);
+                    ntopng.send(&parcel.messages);
                 }
             }
         }
+        parcel.done();
     }
 
-    /// Tells ntopng what exporters told besides flows.
-    pub fn asides(&mut self, asides: Vec<Aside>) {
+    fn asides(&mut self, asides: Vec<Aside>) {
         if let Some((_, ntopng)) = &mut self.ntopng {
             asides.into_iter().for_each(|aside| ntopng.aside(aside));
         }
     }
 
-    /// Tells the time of the records that follow, by which files end.
-    pub fn clock(&mut self, now: Nanos) {
+    fn clock(&mut self, now: Nanos) {
         for output in self.all.iter_mut().filter(|_| now > Nanos(0)) {
             output.clock(now);
         }
     }
 
-    /// Whether [`Outputs::tick`] has something to do.
-    pub fn due(&self) -> bool {
-        self.ticked.elapsed() >= Duration::from_millis(50)
-    }
-
-    /// Writes what is queued, rotates, connects again.
-    pub fn tick(&mut self) {
-        self.ticked = Instant::now();
-        for output in &mut self.all {
-            output.tick();
-        }
-        if let Some((name, ntopng)) = &mut self.ntopng {
-            ntopng.tick();
-            for notice in ntopng.notices() {
-                log::warn("output", &format!("{name}: {notice}"));
-            }
+    fn tick(&mut self, now: Nanos) {
+        if self.ticked.elapsed() >= TICK {
+            self.clock(now);
+            self.tick_all();
         }
     }
 
-    /// Tells ntopng how the collector is.
-    pub fn event(&mut self, options: &Options, sums: impl FnOnce() -> Sums) {
+    fn event(&mut self, options: &Options, sums: impl Fn() -> Sums) {
         if let Some((_, ntopng)) = &mut self.ntopng {
             ntopng.event(options, sums);
         }
     }
 
-    /// Sends all that is left.
-    pub fn close(&mut self) {
-        self.tick();
+    fn gone(&self) -> bool {
+        self.all.iter().any(|output| output.sink.gone())
+    }
+
+    fn close(&mut self, _: Nanos) {
+        self.tick_all();
         for output in &mut self.all {
             output.close();
         }
@@ -256,23 +272,15 @@ impl Outputs {
         }
     }
 
-    /// What outputs could not do of what was asked of them, if anything; to be called once they are closed.
-    pub fn outcome(&self) -> Result<(), Stop> {
+    fn outcome(&self) -> Result<(), Stop> {
         let all = self.all.iter().zip(&self.writes);
         let failures: Vec<String> =
             all.filter_map(|(output, writes)| failure(&output.name, &*output.sink, writes.is_collector())).collect();
         if failures.is_empty() { Ok(()) } else { Err(Stop::Failed(failures.join("; "))) }
     }
 
-    /// True when an output is gone for good.
-    pub fn gone(&self) -> bool {
-        self.all.iter().any(|output| output.sink.gone())
-    }
-
-    /// Every output by number: its name and what it did.
-    pub fn counters(&self) -> impl Iterator<Item = (&str, sink::Counters)> {
-        let ntopng = self.ntopng.iter().map(|(name, ntopng)| (name.as_str(), ntopng.counters()));
-        self.all.iter().map(|output| (output.name.as_str(), output.counters())).chain(ntopng)
+    fn stages(&self, accounts: &[Account<Vec<LineDid>>], ledger: &mut Ledger) {
+        books::sent(ledger, accounts, self);
     }
 }
 

@@ -117,8 +117,22 @@ impl Domain {
                 }
             }
         }
+        self.template::<P>(layout, passing, source.now, resend, said)
+    }
+
+    /// Tells the template of a layout, where that is due, and its id.
+    #[inline]
+    pub fn template<P: Passes>(
+        &mut self,
+        layout: u32,
+        passing: &Passing,
+        now: Nanos,
+        resend: &Resend,
+        said: &mut Said,
+    ) -> u16 {
+        let now = When { at: now, message: self.messages, round: resend.round };
         if let Some((id, when)) = self.told.get_mut(&layout) {
-            if !fresh(when) {
+            if !resend.holds(when, &now) {
                 *when = now;
                 template::<P>(*id, passing, said);
             }
@@ -202,8 +216,15 @@ impl Resend {
 #[cold]
 fn template<P: Passes>(id: u16, passing: &Passing, said: &mut Said) {
     let start = said.bytes.len();
-    open_set(P::TEMPLATE_SET, &mut said.bytes);
-    said.bytes.extend_from_slice(&id.to_be_bytes());
+    if passing.scopes > 0 {
+        open_set(P::OPTIONS_SET, &mut said.bytes);
+        P::write_options_head(id, passing.scopes.into(), passing.count.into(), &mut said.bytes);
+    } else {
+        open_set(P::TEMPLATE_SET, &mut said.bytes);
+        for number in [id, passing.count] {
+            said.bytes.extend_from_slice(&number.to_be_bytes());
+        }
+    }
     said.bytes.extend_from_slice(&passing.template);
     close_set(&mut said.bytes, start, P::PADDED);
     said.tally.templates += 1;

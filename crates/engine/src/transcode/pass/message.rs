@@ -13,7 +13,7 @@ pub(super) struct Message<P> {
     bytes: Vec<u8>,
     tally: Tally,
     set: Option<Open>,
-    /// When its first record came.
+    /// When the first of what it holds came.
     since: Nanos,
     protocol: PhantomData<P>,
 }
@@ -54,7 +54,7 @@ impl<P: Protocol> Message<P> {
         self.bytes.len()
     }
 
-    /// When its first record came.
+    /// When the first of what it holds came.
     pub fn since(&self) -> Nanos {
         self.since
     }
@@ -65,7 +65,10 @@ impl<P: Protocol> Message<P> {
     }
 
     /// Appends whole sets.
-    pub fn sets(&mut self, sets: &[u8], tally: Tally) {
+    pub fn sets(&mut self, sets: &[u8], tally: Tally, now: Nanos) {
+        if self.is_empty() {
+            self.since = now;
+        }
         self.close();
         self.bytes.extend_from_slice(sets);
         self.tally.templates += tally.templates;
@@ -75,7 +78,7 @@ impl<P: Protocol> Message<P> {
     /// Opens the set for records of a template, unless it is open.
     #[inline]
     pub fn open(&mut self, id: u16, shortest: usize, now: Nanos) {
-        if self.tally.flows == 0 {
+        if self.is_empty() {
             self.since = now;
         }
         if self.set.is_some_and(|set| set.id == id) {

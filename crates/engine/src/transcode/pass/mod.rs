@@ -7,7 +7,10 @@
 //! One message is under way at a time: it holds records of one domain and, as times may be relative to it, of one time of
 //! export and of one uptime. Where packets were sampled counters are multiplied on the way, and options say that they are.
 //! NetFlow v9 has no place for fields of variable length and of most enterprises: there these alone are left out.
-//! Options data of exporters (names of interfaces, samplers) are not passed on.
+//!
+//! Options data of exporters (names of interfaces, applications, samplers) are passed on too, each record in a set of its own
+//! (`announced.rs` keeps them), with their scopes as far as the protocol has them. Where counters are multiplied by what
+//! options tell, these tell 1 from then on, or a receiver would multiply again.
 
 use core::net::IpAddr;
 use std::collections::HashMap;
@@ -17,10 +20,10 @@ use flowsonde_wire::Nanos;
 use flowsonde_wire::export::Transport;
 
 use super::PerLayout;
-use super::output::{Lost, Transcode};
+use super::output::{Lost, Passed, Transcode};
 use crate::decode::layout::Spans;
 use crate::decode::records::{About, Set, Taken, Version};
-use crate::encode::session::Header;
+use crate::encode::session::{Header, close_set, open_set};
 use crate::encode::{Messages, Options};
 use crate::fill::Env;
 
@@ -51,6 +54,7 @@ pub struct Pass<P> {
     spans: Spans,
     said: Said,
     lost: Lost,
+    passed: Passed,
 }
 
 #[derive(Debug)]
@@ -98,6 +102,7 @@ impl<P: Passes> Pass<P> {
             spans: Spans::default(),
             said: Said::default(),
             lost: Lost::default(),
+            passed: Passed::default(),
         }
     }
 
@@ -113,8 +118,23 @@ impl<P: Passes> Pass<P> {
             P::write_header(bytes, &Header { env, tally, sequence, domain: number });
         };
         let tally = self.message.finish(header, out);
+        out.count_options(core::mem::take(&mut self.passed.pending));
         domain.sequence = domain.sequence.wrapping_add(P::advance(tally));
         domain.messages = domain.messages.wrapping_add(1);
+    }
+
+    /// Puts into the message what goes before records.
+    #[inline]
+    fn say(&mut self, now: Nanos, out: &mut Messages) {
+        if self.said.bytes.is_empty() {
+            return;
+        }
+        if self.message.len() + self.said.bytes.len() > self.limits.message {
+            self.send(out);
+        }
+        self.message.sets(&self.said.bytes, self.said.tally, now);
+        self.said.bytes.clear();
+        self.said.tally = Default::default();
     }
 
     /// Makes the message under way one for records of this domain and these times.
@@ -172,7 +192,7 @@ impl<P: Passes> Pass<P> {
             let rate = if silent { usual } else { set.samplers.told_of(set.layout, &record, &spans).scale };
             self.open(run, run.passing.shortest, out);
             let start = self.message.len();
-            run.passing.write(&record, &spans, rate, self.message.buffer());
+            run.passing.write(&record, &spans, rate, 0, self.message.buffer());
             if self.message.len() > self.limits.message && !self.message.is_empty() {
                 let record = self.message.buffer().split_off(start);
                 self.send(out);
@@ -219,14 +239,7 @@ impl<P: Passes> Transcode for Pass<P> {
         let source = Source { about: set.about, rate: usual.rate, boot: boot(set.about), now };
         let Some(domain) = self.domains.known.get_mut(at) else { return Taken::default() };
         let id = domain.introduce::<P>(layout.number, &passing, &source, &self.limits.resend, &mut self.said);
-        if !self.said.bytes.is_empty() {
-            if self.message.len() + self.said.bytes.len() > self.limits.message {
-                self.send(out);
-            }
-            self.message.sets(&self.said.bytes, self.said.tally);
-            self.said.bytes.clear();
-            self.said.tally = Default::default();
-        }
+        self.say(now, out);
         let run = Run { passing: &passing, id, now };
         let plain = !passing.scales || usual.scale == 1 && layout.sampling.is_silent();
         if !(plain && passing.whole && layout.is_fixed()) {
@@ -238,8 +251,49 @@ impl<P: Passes> Transcode for Pass<P> {
         Taken { records: records as u32, rest: rest.len() }
     }
 
+    fn options(&mut self, set: &Set<'_>, now: Nanos, out: &mut Messages) {
+        let layout = set.layout;
+        let mut dropped = 0;
+        let passing = Arc::clone(self.passing.of(layout, |layout| {
+            let passing = Passing::of_options::<P>(layout);
+            dropped = passing.dropped;
+            Arc::new(passing)
+        }));
+        self.lost.fields += dropped as u64;
+        let at = if passing.is_empty() { 0 } else { self.turn(set.about, layout.number, out) };
+        // Any rate above 1 makes those that are told 1.
+        let rate = if set.samplers.scales() { 2 } else { 1 };
+        let mut spans = core::mem::take(&mut self.spans);
+        let mut rest = set.bytes;
+        while let Some((record, after)) = layout.split(rest, &mut spans) {
+            rest = after;
+            self.passed.received += 1;
+            let domain = self.domains.known.get_mut(at).filter(|_| !passing.is_empty());
+            let Some(domain) = domain else {
+                self.passed.untold += 1;
+                continue;
+            };
+            let id = domain.template::<P>(layout.number, &passing, now, &self.limits.resend, &mut self.said);
+            let number = domain.number;
+            self.say(now, out);
+            let start = self.said.bytes.len();
+            open_set(id, &mut self.said.bytes);
+            passing.write(&record, &spans, rate, number, &mut self.said.bytes);
+            // Padding must be shorter than any record, or it might be read as one.
+            close_set(&mut self.said.bytes, start, P::PADDED && passing.shortest > 3);
+            self.said.tally.options += 1;
+            self.say(now, out);
+            self.passed.pending += 1;
+        }
+        self.spans = spans;
+    }
+
+    fn passed(&self) -> Option<Passed> {
+        Some(self.passed)
+    }
+
     fn tick(&mut self, now: Nanos, out: &mut Messages) {
-        if self.message.records() > 0 && now.since(self.message.since()) >= self.limits.wait {
+        if !self.message.is_empty() && now.since(self.message.since()) >= self.limits.wait {
             self.send(out);
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! A record is copied whole where every field can be declared and nothing was sampled. Else it is put together of pieces:
 //! stretches that are copied, counters that are multiplied, rates that are 1 from now on.
+//!
+//! Options are put together always. Scopes that the protocol has are first, then the others as fields, then the fields. Where
+//! no scope is left it is our domain. Counters of options count what the exporter did, not what it sampled: they stay.
 
 use flowsonde_wire::export::ipfix::{self, Specifier};
 
@@ -11,8 +14,11 @@ use crate::decode::layout::{At, Field, Layout, Record, Spans, number};
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Passing {
-    /// The template behind its id: count and fields.
+    /// The fields of the template, and how many.
     pub template: Box<[u8]>,
+    pub count: u16,
+    /// How many of them are scopes; 0 for flows.
+    pub scopes: u16,
     /// Records are copied whole: every field is there, and nothing is behind them.
     pub whole: bool,
     /// Has values that sampling changes.
@@ -28,6 +34,10 @@ pub(super) struct Passing {
 
 #[derive(Clone, Copy, Debug)]
 enum Piece {
+    /// Our domain's number.
+    Domain,
+    /// A probability, which is 1 from now on: a float of four or eight bytes.
+    Probability(At, u16),
     /// So many bytes as they are.
     Copy(At, usize),
     /// A value of variable length.
@@ -43,39 +53,48 @@ enum Piece {
 impl Passing {
     /// Compiles a layout.
     pub fn new<P: Passes>(layout: &Layout) -> Passing {
-        let mut template = vec![0, 0];
-        let mut pieces: Vec<Piece> = Vec::new();
-        let (mut count, mut shortest, mut scales) = (0u16, 0, false);
+        let mut made = Made::default();
         for field in layout.sent() {
-            let declared = Specifier { pen: field.pen, id: field.id, length: field.length };
-            let Some(specifier) = P::passed(&declared) else { continue };
-            P::write_specifier(&specifier, &mut template);
-            count += 1;
-            shortest += if field.is_variable() { 1 } else { usize::from(field.length) };
-            let piece = piece(field);
-            scales |= !matches!(piece, Piece::Copy(..) | Piece::Variable(_));
-            match (pieces.last_mut(), piece) {
-                (Some(Piece::Copy(start, length)), Piece::Copy(at, more))
-                    if start.part == at.part && usize::from(start.offset) + *length == usize::from(at.offset) =>
-                {
-                    *length += more;
-                }
-                _ => pieces.push(piece),
+            if let Some(specifier) = P::passed(&declared(field)) {
+                made.add::<P>(&specifier, piece(field));
             }
         }
-        if let Some(place) = template.first_chunk_mut() {
-            *place = count.to_be_bytes();
-        }
-        let dropped = layout.sent().len() - usize::from(count);
+        let dropped = layout.sent().len() - usize::from(made.count);
         Passing {
-            template: template.into(),
-            whole: dropped == 0 && layout.is_as_sent(),
-            scales,
             relative: layout.find(21).is_some() || layout.find(22).is_some(),
-            shortest,
+            whole: dropped == 0 && layout.is_as_sent(),
             dropped,
-            pieces: pieces.into(),
+            ..made.passing(0)
         }
+    }
+
+    /// Compiles a layout of options.
+    pub fn of_options<P: Passes>(layout: &Layout) -> Passing {
+        let mut made = Made::default();
+        let (scopes, fields) = layout.fields.split_at_checked(layout.scopes.into()).unwrap_or((&layout.fields, &[]));
+        // Some routers have scopes of no bytes.
+        let (scopes, others): (Vec<&Field>, Vec<&Field>) =
+            scopes.iter().filter(|field| field.length > 0).partition(|field| P::scope(&declared(field)).is_some());
+        for field in &scopes {
+            if let Some(specifier) = P::scope(&declared(field)) {
+                made.add::<P>(&specifier, piece_of_options(field));
+            }
+        }
+        if scopes.is_empty() {
+            made.add::<P>(&Specifier { pen: 0, id: P::SCOPE, length: 4 }, Piece::Domain);
+        }
+        let scopes = made.count;
+        let mut dropped = 0;
+        for field in others.into_iter().chain(fields.iter().filter(|field| field.length > 0)) {
+            match P::passed(&declared(field)) {
+                Some(specifier) => made.add::<P>(&specifier, piece_of_options(field)),
+                None => dropped += 1,
+            }
+        }
+        if made.count == scopes {
+            made.pieces.clear();
+        }
+        Passing { dropped, ..made.passing(scopes) }
     }
 
     /// Nothing of its records can be told.
@@ -83,15 +102,19 @@ impl Passing {
         self.pieces.is_empty()
     }
 
-    /// Appends a record that was sampled at `rate`.
+    /// Appends a record that was sampled at `rate`, of a domain of ours.
     #[inline]
-    pub fn write(&self, record: &Record<'_>, spans: &Spans, rate: u32, out: &mut Vec<u8>) {
+    pub fn write(&self, record: &Record<'_>, spans: &Spans, rate: u32, domain: u32, out: &mut Vec<u8>) {
         if self.whole && (rate == 1 || !self.scales) {
             out.extend_from_slice(record.bytes());
             return;
         }
         for piece in &self.pieces {
             match *piece {
+                Piece::Domain => out.extend_from_slice(&domain.to_be_bytes()),
+                Piece::Probability(_, 4) if rate > 1 => out.extend_from_slice(&1f32.to_be_bytes()),
+                Piece::Probability(_, 8) if rate > 1 => out.extend_from_slice(&1f64.to_be_bytes()),
+                Piece::Probability(at, length) => out.extend_from_slice(record.octets(at, length, spans)),
                 Piece::Copy(at, length) => out.extend_from_slice(record.stretch(at, length, spans)),
                 Piece::Variable(at) => ipfix::write_variable(record.variable(at, spans), out),
                 Piece::Scaled(at, length) => {
@@ -115,6 +138,62 @@ impl Passing {
                 }
             }
         }
+    }
+}
+
+/// A passing on its way.
+#[derive(Default)]
+struct Made {
+    template: Vec<u8>,
+    pieces: Vec<Piece>,
+    count: u16,
+    shortest: usize,
+    scales: bool,
+}
+
+impl Made {
+    fn add<P: Passes>(&mut self, specifier: &Specifier, piece: Piece) {
+        P::write_specifier(specifier, &mut self.template);
+        self.count += 1;
+        self.shortest += if specifier.length == ipfix::VARIABLE { 1 } else { usize::from(specifier.length) };
+        self.scales |= !matches!(piece, Piece::Copy(..) | Piece::Variable(_));
+        match (self.pieces.last_mut(), piece) {
+            (Some(Piece::Copy(start, length)), Piece::Copy(at, more))
+                if start.part == at.part && usize::from(start.offset) + *length == usize::from(at.offset) =>
+            {
+                *length += more;
+            }
+            _ => self.pieces.push(piece),
+        }
+    }
+
+    fn passing(self, scopes: u16) -> Passing {
+        let Made { template, pieces, count, shortest, scales } = self;
+        Passing {
+            template: template.into(),
+            count,
+            scopes,
+            whole: false,
+            scales,
+            relative: false,
+            shortest,
+            dropped: 0,
+            pieces: pieces.into(),
+        }
+    }
+}
+
+fn declared(field: &Field) -> Specifier {
+    Specifier { pen: field.pen, id: field.id, length: field.length }
+}
+
+/// How a field of options is passed on.
+fn piece_of_options(field: &Field) -> Piece {
+    match (field.pen, field.id, field.length) {
+        (0, 311, 4 | 8) => Piece::Probability(field.at, field.length),
+        (0, 34 | 50 | 305 | 306 | 309 | 310, _) => piece(field),
+        _ if field.is_variable() => Piece::Variable(field.at),
+        _ => Piece::Copy(field.at, field.length.into()),
     }
 }
 

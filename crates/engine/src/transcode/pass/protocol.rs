@@ -2,7 +2,7 @@
 
 use flowsonde_elements::{CISCO_PEN, NTOP_PEN, V9_CISCO_BASE, V9_NTOP_BASE};
 use flowsonde_wire::export::ipfix::{REVERSE_PEN, Specifier, VARIABLE};
-use flowsonde_wire::export::netflow9::SCOPE_SYSTEM;
+use flowsonde_wire::export::netflow9::{SCOPE_CACHE, SCOPE_INTERFACE, SCOPE_LINE_CARD, SCOPE_SYSTEM, SCOPE_TEMPLATE};
 
 use crate::encode::session::Protocol;
 use crate::encode::{Ipfix, NetFlow9};
@@ -16,6 +16,9 @@ pub trait Passes: Protocol {
 
     /// How a collected field is declared; `None` when it cannot be.
     fn passed(field: &Specifier) -> Option<Specifier>;
+
+    /// How a scope of options is declared; `None` when it can be a field only.
+    fn scope(field: &Specifier) -> Option<Specifier>;
 }
 
 impl Passes for Ipfix {
@@ -29,6 +32,12 @@ impl Passes for Ipfix {
         } else {
             *field
         })
+    }
+
+    /// Any element may be one (RFC 7011, section 3.4.2.1). Those of NetFlow v9 were made elements when they were collected:
+    /// System 144 exportingProcessId, Interface 10, Line Card 141, Cache 143 meteringProcessId, Template 145.
+    fn scope(field: &Specifier) -> Option<Specifier> {
+        Ipfix::passed(field)
     }
 }
 
@@ -44,6 +53,21 @@ impl Passes for NetFlow9 {
             (CISCO_PEN, n) if n < V9_NTOP_BASE - V9_CISCO_BASE => V9_CISCO_BASE + n,
             (REVERSE_PEN, 1) => 23, // OUT_BYTES
             (REVERSE_PEN, 2) => 24, // OUT_PKTS
+            _ => return None,
+        };
+        Some(Specifier { pen: 0, id, length: field.length })
+    }
+
+    /// It has five (RFC 3954, section 6.1).
+    fn scope(field: &Specifier) -> Option<Specifier> {
+        let id = match (field.pen, field.id) {
+            _ if field.length == VARIABLE => return None,
+            // The process, the exporter by its addresses, the domain.
+            (0, 144 | 130 | 131 | 149) => SCOPE_SYSTEM,
+            (0, 10) => SCOPE_INTERFACE,
+            (0, 141) => SCOPE_LINE_CARD,
+            (0, 143) => SCOPE_CACHE,
+            (0, 145) => SCOPE_TEMPLATE,
             _ => return None,
         };
         Some(Specifier { pen: 0, id, length: field.length })

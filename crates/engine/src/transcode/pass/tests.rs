@@ -1,8 +1,9 @@
 //! Messages by hand go through the collector and are passed on; what comes out is read by the encoders' test reader.
 
 use super::*;
+use crate::decode::collector::Config;
 use crate::encode::{Ipfix, NetFlow9};
-use crate::transcode::by_hand::{SECONDS, ipfix, read, set, through, v9, v9_record, v9_template, words};
+use crate::transcode::by_hand::{SECONDS, ipfix, read, sent, sent_by, set, through, v9, v9_record, v9_template, words};
 
 fn options() -> Options {
     Options { domain: 7 << 24, ..Options::default() }
@@ -64,7 +65,9 @@ fn sampled_counters_are_multiplied_in_place_and_saturate() {
     let numbers = |at: usize| [1, 2, 22].map(|id| message.records[at].number(0, id));
     assert_eq!(numbers(0), [51_300, 300, 5_000]);
     assert_eq!(numbers(1), [u32::MAX.into(), 300, 5_000]);
-    let options = &message.options[0];
+    // The exporter's, which would have a receiver multiply again; ours.
+    assert_eq!(message.options[0].number(0, 34), 1);
+    let options = &message.options[1];
     assert_eq!([34, 305, 306].map(|id| options.number(0, id)), [1, 100, 0]);
 }
 
@@ -150,4 +153,135 @@ fn used_up_template_ids_begin_a_new_domain() {
     assert_eq!(told, (0..20).map(|n| (500 + n, n as u8)).collect::<Vec<_>>());
     let domains: std::collections::BTreeSet<u32> = out.iter().map(|message| message.domain - (7 << 24)).collect();
     assert_eq!(domains, [0, 1, 2].into());
+}
+
+/// Names of two interfaces by their scope; two samplers by the scope of the system.
+fn told_by_v9() -> Vec<u8> {
+    let names = [set(1, &words(&[400, 4, 4, 2, 4, 82, 4])), set(400, b"\0\0\0\x01Gi0\0\0\0\0\x02Gi1\0")];
+    let samplers = [
+        set(1, &words(&[401, 4, 12, 1, 4, 48, 1, 50, 4, 84, 3])),
+        set(401, &[192, 0, 2, 1, 1, 0, 0, 0, 100, b'o', b'n', b'e', 192, 0, 2, 1, 2, 0, 0, 3, 232, b't', b'w', b'o']),
+    ];
+    [names.concat(), samplers.concat()].concat()
+}
+
+/// Records of the flows' sampler 2.
+fn sampled_by_2() -> Vec<u8> {
+    [set(0, &words(&[300, 3, 8, 4, 1, 4, 48, 1])), set(300, &[10, 0, 0, 1, 0, 0, 0, 5, 2])].concat()
+}
+
+/// Options of exporters, without ours.
+fn of_exporters(messages: &[crate::encode::reader::Message]) -> Vec<&crate::encode::reader::Record> {
+    let all = messages.iter().flat_map(|message| &message.options);
+    all.filter(|record| !record.fields.contains_key(&(0, 405)) && !record.fields.contains_key(&(0, 160))).collect()
+}
+
+#[test]
+fn options_of_exporters_are_passed_on_with_their_scopes() {
+    const SCOPE: u32 = 1_000_000;
+    let came = [v9(10_000, 5, &[told_by_v9()]), v9(10_250, 5, &[sampled_by_2()])];
+    let mut outputs: [(Box<dyn Transcode>, (u32, u16), (u32, u16)); 2] = [
+        (Box::new(Pass::<Ipfix>::new(&options(), false)), (0, 10), (0, 144)),
+        (Box::new(Pass::<NetFlow9>::new(&options(), false)), (SCOPE, 2), (SCOPE, 1)),
+    ];
+    for (pass, interface, system) in &mut outputs {
+        let out = sent(&mut **pass, &came);
+        let messages = read(&out.iter().map(|(message, _)| message.to_vec()).collect::<Vec<_>>());
+        let told = of_exporters(&messages);
+        assert_eq!((told.len(), out.options()), (4, 4));
+        let fields = |at: usize| told[at].fields.iter().map(|(key, value)| (*key, &value[..])).collect::<Vec<_>>();
+        let mut first = vec![(*interface, &[0, 0, 0, 1][..]), ((0, 82), b"Gi0\0")];
+        first.sort_unstable();
+        assert_eq!(fields(0), first);
+        // Both tell a rate of 1, as the counters are multiplied.
+        for (at, (id, name)) in [(2, (1, b"one")), (3, (2, b"two"))] {
+            let mut expected = vec![
+                (*system, &[192, 0, 2, 1][..]),
+                ((0, 48), core::slice::from_ref(&id)),
+                ((0, 50), &[0, 0, 0, 1]),
+                ((0, 84), name),
+            ];
+            expected.sort_unstable();
+            assert_eq!(fields(at), expected);
+        }
+        let flows: Vec<_> = messages.iter().flat_map(|message| &message.records).collect();
+        assert_eq!((flows.len(), flows[0].number(0, 1)), (1, 5000));
+        // The flows' template and the three of options are four numbers.
+        let mut ids: Vec<u16> = told.iter().chain(&flows).map(|record| record.template).collect();
+        ids.dedup();
+        ids.sort_unstable();
+        assert_eq!(ids.len(), 3);
+        ids.dedup();
+        assert_eq!(ids.len(), 3);
+        assert_eq!(pass.passed(), Some(Passed { received: 4, untold: 0, pending: 0 }));
+    }
+}
+
+#[test]
+fn rates_are_passed_on_where_counters_are() {
+    for (config, rate, octets) in [
+        (Config { upscale: false, ..Config::default() }, 1000, 5),
+        (Config { rate: Some(1), ..Config::default() }, 1000, 5),
+        (Config { rate: Some(10), ..Config::default() }, 1, 50),
+    ] {
+        let mut pass = Pass::<Ipfix>::new(&options(), false);
+        let out = sent_by(config, &mut pass, &[v9(10_000, 5, &[told_by_v9(), sampled_by_2()])]);
+        let messages = read(&out.iter().map(|(message, _)| message.to_vec()).collect::<Vec<_>>());
+        assert_eq!(of_exporters(&messages)[3].number(0, 50), rate);
+        assert_eq!(
+            messages.iter().find_map(|message| message.records.first()).map(|flow| flow.number(0, 1)),
+            Some(octets)
+        );
+    }
+}
+
+/// Juniper's scope of no bytes; a scope v9 has none for; a probability; a text v9 has no place for.
+#[test]
+fn scopes_that_cannot_be_told_are_fields_or_our_domain() {
+    let none = [set(1, &words(&[400, 4, 4, 1, 0, 42, 4])), set(400, &[0, 0, 0, 9])].concat();
+    let out = read(&through(&mut Pass::<Ipfix>::new(&options(), false), &[v9(10_000, 5, &[none])]));
+    let told = of_exporters(&out)[0].fields.clone();
+    let number = (7u32 << 24).to_be_bytes().to_vec();
+    assert_eq!(told, [((0, 42), vec![0, 0, 0, 9]), ((0, 149), number.clone())].into());
+    let vrf = [
+        set(3, &words(&[400, 4, 1, 234, 4, 236, 4, 311, 8, 82, 65_535])),
+        set(400, &[&[0, 0, 0, 7][..], b"red\0", &0.01f64.to_be_bytes(), &[2, b'e', b'0']].concat()),
+    ];
+    let vrf = ipfix(5, &vrf);
+    let out = read(&through(&mut Pass::<NetFlow9>::new(&options(), false), core::slice::from_ref(&vrf)));
+    let one = 1f64.to_be_bytes().to_vec();
+    let mut expected: std::collections::BTreeMap<_, _> =
+        [((1_000_000, 1), number), ((0, 234), vec![0, 0, 0, 7]), ((0, 236), b"red\0".to_vec()), ((0, 311), one)].into();
+    assert_eq!(of_exporters(&out)[0].fields, expected);
+    // In IPFIX all of it has a place.
+    let out = read(&through(&mut Pass::<Ipfix>::new(&options(), false), &[vrf]));
+    expected.remove(&(1_000_000, 1));
+    expected.insert((0, 82), b"e0".to_vec());
+    assert_eq!(of_exporters(&out)[0].fields, expected);
+    // Nothing but a text is nothing in v9.
+    let text = [set(3, &words(&[400, 2, 1, 10, 4, 82, 65_535])), set(400, &[0, 0, 0, 7, 2, b'e', b'0'])];
+    let mut pass = Pass::<NetFlow9>::new(&options(), false);
+    let out = sent(&mut pass, &[ipfix(5, &text)]);
+    assert_eq!((out.len(), pass.passed()), (0, Some(Passed { received: 1, untold: 1, pending: 0 })));
+}
+
+#[test]
+fn options_keep_the_bounds_of_messages() {
+    let wanted = Options { max_message: 200, ..options() };
+    let names: Vec<u8> = (0..100u32).flat_map(|n| [&n.to_be_bytes()[..], b"eth0"].concat()).collect();
+    let came = v9(10_000, 5, &[set(1, &words(&[400, 4, 4, 2, 4, 82, 4])), set(400, &names)]);
+    for version in [9, 10] {
+        let mut pass: Box<dyn Transcode> = match version {
+            9 => Box::new(Pass::<NetFlow9>::new(&wanted, false)),
+            _ => Box::new(Pass::<Ipfix>::new(&wanted, false)),
+        };
+        let out = through(&mut *pass, core::slice::from_ref(&came));
+        assert!(out.len() > 5 && out.iter().all(|message| message.len() <= 200));
+        let messages = read(&out);
+        let interfaces: Vec<u64> = of_exporters(&messages)
+            .iter()
+            .map(|record| record.fields.values().find(|value| **value != b"eth0").map_or(0, |value| value[3].into()))
+            .collect();
+        assert_eq!(interfaces, (0..100).collect::<Vec<u64>>());
+    }
 }

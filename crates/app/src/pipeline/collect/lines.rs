@@ -1,0 +1,187 @@
+//! Not cached: a transcoder an output, and the messages it makes.
+
+use std::mem;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use flowsonde_engine::decode::records::{Set, Taken};
+use flowsonde_engine::encode::Messages;
+use flowsonde_engine::transcode::{Lost, Passed, Transcode};
+use flowsonde_wire::Nanos;
+
+use super::transcoders::{Writes, transcoders};
+use super::way::{Did, Way};
+use crate::flags::Options;
+use crate::log;
+use crate::stop::Stop;
+
+/// Empty buffers that are kept for a desk.
+const SPARE: usize = 16;
+
+/// Not cached: every output takes every record, collectors as they are dealt, and makes messages of it.
+pub struct Lines {
+    all: Vec<Line>,
+    dealing: Dealing,
+    back: SyncSender<Messages>,
+    returned: Receiver<Messages>,
+}
+
+/// Which collectors get a set of records: all of them (`-a`), or one in turn.
+struct Dealing {
+    all: bool,
+    /// How many there are, and whose turn it is.
+    collectors: usize,
+    turn: usize,
+}
+
+/// Messages on their way to an output.
+pub struct Parcel {
+    /// The output's number.
+    pub at: usize,
+    pub messages: Messages,
+    back: SyncSender<Messages>,
+}
+
+impl Parcel {
+    /// Gives the buffer back to its desk.
+    pub fn done(mut self) {
+        self.messages.clear();
+        // A desk that has enough of them, or is gone, wants no more.
+        let _full = self.back.try_send(self.messages);
+    }
+}
+
+/// What one output was given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineDid {
+    /// Records taken.
+    pub records: u64,
+    /// What its format had no place for.
+    pub lost: Lost,
+    /// Records that did not fit into the queue to the outputs.
+    pub queue_full: u64,
+    /// Options data, where they are passed on.
+    pub options: Option<Passed>,
+    /// Records of them that did not fit into the queue.
+    pub options_full: u64,
+}
+
+/// One output's part of it.
+struct Line {
+    transcoder: Box<dyn Transcode>,
+    messages: Messages,
+    collector: bool,
+    /// Fields that were told to be left out.
+    told: u64,
+    did: LineDid,
+}
+
+impl Line {
+    /// Tells of fields that are left out, when there are new ones.
+    fn tell(&mut self) {
+        let fields = self.transcoder.lost().fields;
+        if fields > self.told {
+            self.told = fields;
+            log::warn(
+                "fields",
+                &format!(
+                    "--flow-version=9: NetFlow v9 has no place for elements of variable length, and of most enterprises; \
+                     left out there, {fields} so far; give -V 10"
+                ),
+            );
+        }
+    }
+}
+
+impl Lines {
+    /// Of the desk of this number, a line for every output.
+    pub fn new(options: &Options, number: usize, writes: &[Writes]) -> Result<Lines, Stop> {
+        let lines = transcoders(options, number, writes)?.into_iter().zip(writes).map(|(transcoder, writes)| Line {
+            transcoder,
+            messages: Messages::default(),
+            collector: writes.is_collector(),
+            told: 0,
+            did: LineDid::default(),
+        });
+        let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
+        let dealing = Dealing { all: options.export.all_collectors, collectors, turn: 0 };
+        let (back, returned) = sync_channel(SPARE);
+        Ok(Lines { all: lines.collect(), dealing, back, returned })
+    }
+}
+
+impl Way for Lines {
+    type Parcel = Parcel;
+    type Did = Vec<LineDid>;
+    const QUEUE: usize = 1024;
+
+    fn flows(&mut self, set: &Set<'_>, now: Nanos) -> Taken {
+        let mut taken = Taken::default();
+        let mut collector = 0;
+        for line in &mut self.all {
+            if line.collector {
+                collector += 1;
+                if !self.dealing.all && collector - 1 != self.dealing.turn {
+                    continue;
+                }
+            }
+            taken = line.transcoder.flows(set, now, &mut line.messages);
+            line.did.records += u64::from(taken.records);
+        }
+        self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
+        taken
+    }
+
+    /// Every collector gets them, whatever its turn: they are of all that follows.
+    fn options(&mut self, set: &Set<'_>, now: Nanos) {
+        for line in &mut self.all {
+            line.transcoder.options(set, now, &mut line.messages);
+        }
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        for line in &mut self.all {
+            line.transcoder.tick(now, &mut line.messages);
+            line.tell();
+        }
+    }
+
+    fn hand_on(&mut self, _: Nanos, to: &mut dyn FnMut(Parcel) -> bool) {
+        let Lines { all, back, returned, .. } = self;
+        for (at, line) in all.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
+            let (records, options) = (line.messages.records(), line.messages.options());
+            let messages = mem::replace(&mut line.messages, returned.try_recv().unwrap_or_default());
+            if !to(Parcel { at, messages, back: back.clone() }) {
+                line.did.queue_full += records;
+                line.did.options_full += options;
+                // Templates may have been among them.
+                line.transcoder.again();
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for line in &mut self.all {
+            line.transcoder.flush(&mut line.messages);
+            line.tell();
+        }
+    }
+
+    fn tell(&self, did: &mut Vec<LineDid>) {
+        did.clear();
+        did.extend(self.all.iter().map(|line| LineDid {
+            lost: line.transcoder.lost(),
+            options: line.transcoder.passed(),
+            ..line.did
+        }));
+    }
+}
+
+impl Did for Vec<LineDid> {
+    fn new(_: &str) -> Self {
+        Vec::new()
+    }
+
+    fn queue_full(&self) -> u64 {
+        self.iter().map(|line| line.queue_full).sum()
+    }
+}

@@ -25,10 +25,7 @@ fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn has_nprobe_name(element: &Element) -> bool {
-    !matches!(
-        element.group,
-        Group::Iana | Group::Cisco | Group::Nokia | Group::Huawei | Group::Vmware | Group::Cesnet
-    )
+    !matches!(element.group, Group::Iana | Group::Cisco | Group::Nokia | Group::Huawei | Group::Vmware | Group::Cesnet)
 }
 
 /// Elements that nobody has but we.

@@ -19,7 +19,13 @@ const FLOWS: usize = 1 << 18;
 pub fn names(options: &Application) -> Result<Names, Stop> {
     let detector = open(options)?;
     // They are told in lines that nothing escapes.
-    let names = |what| detector.names(what).iter().map(|name| name.replace(|c: char| !c.is_ascii_graphic() && c != ' ' || matches!(c, '"' | '\\'), "_")).collect();
+    let names = |what| {
+        detector
+            .names(what)
+            .iter()
+            .map(|name| name.replace(|c: char| !c.is_ascii_graphic() && c != ' ' || matches!(c, '"' | '\\'), "_"))
+            .collect()
+    };
     Ok(Names {
         protocols: names(ndpi::Names::Protocols),
         categories: names(ndpi::Names::Categories),

@@ -2,7 +2,7 @@
 
 use flowsonde_elements::table::*;
 
-use super::{Env, Fill, Short, Row, forward};
+use super::{Env, Fill, Row, Short, forward};
 use crate::meter::application::Application;
 use crate::meter::{Group, View};
 

@@ -95,7 +95,7 @@ fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
         collector.tick(time);
         // Two ports: one may lend the other its templates.
         let from = ([192, 0, 2, 1], 2055 + u16::from(port & 1)).into();
-        let _ = collector.message(&Datagram { time, transport, from, to: 2055, bytes }, &mut check);
+        let _ = collector.message(&Datagram { time, transport, from, to: 2055, local: None, bytes }, &mut check);
     }
     let mut flows = 0;
     for session in collector.sessions() {

@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut check = Check::default();
     for time in 1..=2 {
         let from = ([192, 0, 2, 1], 6343).into();
-        let message = Datagram { time: Nanos(time), transport: Transport::Udp, from, to: 6343, bytes: &datagram };
+        let message = Datagram { time: Nanos(time), transport: Transport::Udp, from, to: 6343, local: None, bytes: &datagram };
         let _ = collector.message(&message, &mut check);
     }
     for session in collector.sessions() {

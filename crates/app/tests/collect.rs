@@ -294,10 +294,15 @@ struct Live {
 
 impl Live {
     fn start(scratch: &Scratch, exporter: UdpSocket, arguments: &[&str]) -> Live {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
+        Live::start_at(["127.0.0.1"; 2], scratch, exporter, arguments)
+    }
+
+    /// The collector's address, and the one the exporter sends to.
+    fn start_at([own, sent_to]: [&str; 2], scratch: &Scratch, exporter: UdpSocket, arguments: &[&str]) -> Live {
+        let port = UdpSocket::bind((own, 0)).unwrap().local_addr().unwrap().port();
+        let listen = format!("{own}:{port}");
         let child = scratch.command(&["-3", &listen, "--ledger-interval", "1"]).args(arguments).spawn().unwrap();
-        exporter.connect(&listen).unwrap();
+        exporter.connect((sent_to, port)).unwrap();
         let live = Live { child, exporter };
         // A port that is not open yet answers with an error. A byte that is no message is counted, and harms nothing.
         let start = Instant::now();
@@ -333,6 +338,28 @@ impl Live {
         self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
         self.exporter
+    }
+}
+
+#[test]
+fn bad_packets_show_the_address_they_came_to() {
+    for (own, sent_to, workers) in
+        [("0.0.0.0", "127.0.0.2", "1"), ("0.0.0.0", "127.0.0.3", "2"), ("127.0.0.1", "127.0.0.1", "1")]
+    {
+        let scratch = Scratch::new();
+        let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = exporter.local_addr().unwrap().port();
+        let arguments = ["--json", "out", "--dump-bad-packets", "bad.pcap", "--workers", workers];
+        let live = Live::start_at([own, sent_to], &scratch, exporter, &arguments);
+        live.send(&template(0));
+        live.send(&data(1));
+        Live::wait_for(&scratch, 1);
+        live.stop();
+        let bytes = fs::read(scratch.0.join("bad.pcap")).unwrap();
+        let frame = &bytes[40..];
+        let address: std::net::Ipv4Addr = sent_to.parse().unwrap();
+        assert_eq!((&frame[26..30], &frame[30..34]), (&[127, 0, 0, 1][..], &address.octets()[..]), "{own} {workers}");
+        assert_eq!(frame[34..36], from.to_be_bytes());
     }
 }
 

@@ -101,7 +101,8 @@ fn end(out: &mut Out) {
 
 fn give(collector: &mut Collector, bytes: &[u8], out: &mut Out) {
     let from = ([127, 0, 0, 1], 2055).into();
-    let message = Datagram { time: Nanos::new(1_700_000_000, 0), transport: Transport::Udp, from, to: 2055, bytes };
+    let message =
+        Datagram { time: Nanos::new(1_700_000_000, 0), transport: Transport::Udp, from, to: 2055, local: None, bytes };
     collector.message(black_box(&message), out).expect("NetFlow");
 }
 

@@ -46,7 +46,8 @@ fn main() {
             for _ in 0..REPEATS {
                 for bytes in &datagrams {
                     let from = ([127, 0, 0, 1], 6343).into();
-                    let message = Datagram { time: Nanos(1), transport: Transport::Udp, from, to: 6343, bytes };
+                    let message =
+                        Datagram { time: Nanos(1), transport: Transport::Udp, from, to: 6343, local: None, bytes };
                     collector.message(black_box(&message), &mut out).expect("sFlow");
                 }
             }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         };
         let time = Nanos::new(1_700_000_000, n as u64 * 1_000_000);
         let from = ([127, 0, 0, 1], 2055).into();
-        let message = Datagram { time, transport: Transport::Udp, from, to: 2055, bytes: &bytes };
+        let message = Datagram { time, transport: Transport::Udp, from, to: 2055, local: None, bytes: &bytes };
         println!("# {file}");
         if let Err(reject) = collector.message(&message, &mut Print) {
             println!("# rejected: {}", reject.name());

@@ -111,7 +111,7 @@ fn suffers(messages: u32, attack: Attack) {
     let mut honest_sent = 0;
     let mut time = Nanos::new(1_700_000_000, 0);
     let mut give = |collector: &mut Collector, from, bytes: &[u8], time| {
-        let message = Datagram { time, transport: Transport::Udp, from, to: 2055, bytes };
+        let message = Datagram { time, transport: Transport::Udp, from, to: 2055, local: None, bytes };
         let _whatever = collector.message(&message, &mut out);
     };
     // Heard a few times before it begins, as an exporter is that has been there.
@@ -266,7 +266,7 @@ fn the_budget_is_given_back() {
         let time = Nanos(round * SECOND);
         for id in 256..1256 {
             let bytes = v9(0, 0, &[template(id), (2000, vec![0; 100])]);
-            let message = Datagram { time, transport: Transport::Tcp, from, to: 4739, bytes: &bytes };
+            let message = Datagram { time, transport: Transport::Tcp, from, to: 4739, local: None, bytes: &bytes };
             collector.message(&message, &mut Nobody).expect("NetFlow");
         }
         assert!(collector.memory() > empty + 64 * 1000, "{}", collector.memory());

@@ -187,7 +187,7 @@ impl Bench {
 
     fn send(&mut self, from: SocketAddr, seconds: u64, bytes: &[u8]) {
         let time = Nanos(seconds * SECOND);
-        let datagram = Datagram { time, transport: Transport::Udp, from, to: 4739, bytes };
+        let datagram = Datagram { time, transport: Transport::Udp, from, to: 4739, local: None, bytes };
         let mut out = Out { merger: &mut self.merger, ended: Vec::new() };
         self.collector.message(&datagram, &mut out).unwrap();
         let ended = out.ended;
@@ -715,7 +715,7 @@ fn layouts_of_any_shape_are_read_as_the_other_outputs_read_them() {
         for (id, body) in [(2, &head), (256, &body)] {
             let bytes = message(0, START, id, body);
             let (time, from) = (Nanos(START * SECOND), EXPORTER.parse().unwrap());
-            let datagram = Datagram { time, transport: Transport::Udp, from, to: 4739, bytes: &bytes };
+            let datagram = Datagram { time, transport: Transport::Udp, from, to: 4739, local: None, bytes: &bytes };
             collector.message(&datagram, &mut both).unwrap();
         }
         let mut expected = [0u64; 4];

@@ -129,7 +129,7 @@ impl Receive for Out<'_> {
 fn send(collector: &mut Collector, (seconds, bytes): &(u32, Vec<u8>), out: &mut dyn Receive) {
     let from = ([192, 0, 2, 1], 2055).into();
     let time = Nanos::new((START + seconds).into(), 0);
-    collector.message(&Datagram { time, from, to: 0, transport: Transport::Udp, bytes }, out).unwrap();
+    collector.message(&Datagram { time, from, to: 0, local: None, transport: Transport::Udp, bytes }, out).unwrap();
 }
 
 fn through(transcoder: &mut dyn Transcode, messages: &[(u32, Vec<u8>)]) -> Vec<Vec<u8>> {

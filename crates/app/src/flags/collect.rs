@@ -278,8 +278,8 @@ pub const SPEC: Group = Group {
             long: "dump-bad-packets",
             value: Value::One("FILE"),
             help: "Write collected datagrams that cannot be read to this capture",
-            doc: "A pcap file, each datagram with the address and port it came from and the port it came to; at most 64 MiB. \
-                  Messages of TCP, TLS and SCTP are written as datagrams too.",
+            doc: "A pcap file, each datagram with the addresses and ports it came from and to; at most 64 MiB. Messages of TCP, TLS \
+                  and SCTP are written as datagrams too, their local address as 0.0.0.0.",
             offer: Offer::Files,
             good: &["bad.pcap"],
             apply: |options, text| {

@@ -211,6 +211,7 @@ mod tests {
             transport: Transport::Udp,
             from: ([203, 0, 113, 5], 40000).into(),
             to: 2055,
+            local: None,
             bytes,
         };
         collector.message(&message, &mut kept).expect("NetFlow");
@@ -274,7 +275,7 @@ mod tests {
             let mut kept = Kept::default();
             let bytes = &message[..cut];
             let from = ([203, 0, 113, 6], 1).into();
-            let message = Datagram { time: Nanos(1), transport: Transport::Udp, from, to: 1, bytes };
+            let message = Datagram { time: Nanos(1), transport: Transport::Udp, from, to: 1, local: None, bytes };
             let _ = Collector::new(Config::default()).message(&message, &mut kept);
             assert!(kept.rows.is_empty(), "cut at {cut}");
         }

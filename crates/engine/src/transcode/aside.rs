@@ -200,7 +200,8 @@ mod tests {
         let mut collector = Collector::new(Config::default());
         let mut kept = Kept::default();
         let from = ([192, 0, 2, 1], 2055).into();
-        let message = Datagram { time: Nanos(0), transport: Transport::Udp, from, to: 2055, bytes: &bytes };
+        let message =
+            Datagram { time: Nanos(0), transport: Transport::Udp, from, to: 2055, local: None, bytes: &bytes };
         collector.message(&message, &mut kept).expect("NetFlow");
         kept.0
     }

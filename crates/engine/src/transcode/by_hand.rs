@@ -47,8 +47,14 @@ pub fn sent_by(config: Config, transcoder: &mut dyn Transcode, messages: &[Vec<u
     let mut out = Messages::default();
     for bytes in messages {
         let now = Nanos::new(SECONDS.into(), 0);
-        let datagram =
-            Datagram { time: now, from: ([192, 0, 2, 1], 9).into(), to: 0, transport: Transport::Udp, bytes };
+        let datagram = Datagram {
+            time: now,
+            from: ([192, 0, 2, 1], 9).into(),
+            to: 0,
+            local: None,
+            transport: Transport::Udp,
+            bytes,
+        };
         let mut take = Out { transcoder: &mut *transcoder, now, messages: &mut out };
         collector.message(&datagram, &mut take).expect("sound");
     }

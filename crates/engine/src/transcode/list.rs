@@ -311,7 +311,8 @@ mod tests {
         let mut collector = Collector::new(Config { rate: Some(10), ..Config::default() });
         let mut out = Out(Box::new(output), Messages::default());
         let from = ([127, 0, 0, 1], 2055).into();
-        let message = Datagram { time: Nanos(0), transport: Transport::Udp, from, to: 4739, bytes: &bytes };
+        let message =
+            Datagram { time: Nanos(0), transport: Transport::Udp, from, to: 4739, local: None, bytes: &bytes };
         collector.message(&message, &mut out).expect("IPFIX");
         out.0.flush(&mut out.1);
         out.1.bytes().to_vec()

@@ -1,6 +1,6 @@
 //! What an exporter sent, as it came in: bytes with their origin and time.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::Nanos;
 
@@ -46,6 +46,8 @@ pub struct Datagram<'a> {
     pub from: SocketAddr,
     /// The local port it came to.
     pub to: u16,
+    /// The local address it came to, where that is known.
+    pub local: Option<IpAddr>,
     /// Its payload.
     pub bytes: &'a [u8],
 }

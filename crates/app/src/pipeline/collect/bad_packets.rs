@@ -34,15 +34,15 @@ impl BadPackets<io::BufWriter<std::fs::File>> {
 }
 
 impl<W: Write> BadPackets<W> {
-    /// Writes one. Where it was sent to is known by port.
+    /// Writes one, with the addresses it came with; where the local one is not known, as of sessions, it is 0.
     pub fn write(&mut self, message: &Datagram<'_>) {
         if self.over {
             return;
         }
-        let to = match message.from.ip() {
-            IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        };
+        let to = message.local.unwrap_or(match message.from.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        });
         self.bytes += message.bytes.len();
         let to = SocketAddr::new(to, message.to);
         let written = self.capture.datagram(message.from, to, message.time, message.bytes);

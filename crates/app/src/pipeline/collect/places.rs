@@ -53,6 +53,7 @@ pub fn open(options: &Options) -> Result<Vec<Named>, Stop> {
                 let wanted = exports::udp::Options {
                     workers,
                     by_address: options.collect.ignore_port,
+                    destinations: options.collect.bad_packets.is_some(),
                     ..exports::udp::Options::default()
                 };
                 boxed(Udp::open(&place(Transport::Udp), &wanted).map_err(failed)?)

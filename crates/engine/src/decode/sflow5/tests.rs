@@ -95,6 +95,7 @@ fn send(collector: &mut Collector, bytes: &[u8]) -> Kept {
         transport: Transport::Udp,
         from: ([203, 0, 113, 5], 40000).into(),
         to: 6343,
+        local: None,
         bytes,
     };
     collector.message(&message, &mut kept).expect("sFlow");

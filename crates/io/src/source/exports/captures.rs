@@ -133,7 +133,14 @@ impl Captures {
         };
         self.packets.counters.datagrams += 1;
         self.packets.counters.bytes += bytes.len() as u64;
-        take.datagrams(&[Datagram { time, transport: Transport::Udp, from: EXPORTER, to: self.to, bytes: &bytes }]);
+        take.datagrams(&[Datagram {
+            time,
+            transport: Transport::Udp,
+            from: EXPORTER,
+            to: self.to,
+            local: None,
+            bytes: &bytes,
+        }]);
         Ok(1)
     }
 }

@@ -34,6 +34,7 @@ const HANDFUL: usize = 16;
 pub(super) struct Held {
     pub(super) time: Nanos,
     pub(super) from: std::net::SocketAddr,
+    pub(super) local: Option<std::net::IpAddr>,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -126,7 +127,7 @@ impl Lobby {
                 if inbox.bytes < INBOX {
                     let time = one.time.unwrap_or(arrived);
                     inbox.bytes += bytes.len() + OVERHEAD;
-                    inbox.held.push(Held { time, from: one.from, bytes: bytes.to_vec() });
+                    inbox.held.push(Held { time, from: one.from, local: one.local, bytes: bytes.to_vec() });
                 } else {
                     self.behind.fetch_add(1, Ordering::Relaxed);
                 }

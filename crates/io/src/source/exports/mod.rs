@@ -74,6 +74,7 @@ const NOTHING: Datagram<'static> = Datagram {
     transport: Transport::Udp,
     from: SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0)),
     to: 0,
+    local: None,
     bytes: &[],
 };
 

@@ -239,7 +239,7 @@ fn udp<'a>(time: Nanos, packet: &Carried<'a>) -> Option<(Datagram<'a>, bool)> {
     c.skip(2, "UDP checksum").ok()?;
     let rest = c.rest();
     let bytes = rest.get(..length).unwrap_or(rest);
-    Some((Datagram { time, transport: Transport::Udp, from, to, bytes }, bytes.len() == length))
+    Some((Datagram { time, transport: Transport::Udp, from, to, local: Some(packet.to), bytes }, bytes.len() == length))
 }
 
 fn segment<'a>(time: Nanos, packet: &Carried<'a>) -> Option<Segment<'a>> {

@@ -187,7 +187,7 @@ impl Associations {
 fn hand_on(from: SocketAddr, to: u16, bytes: &[u8], take: &mut dyn Take, counters: &mut Counters) {
     counters.datagrams += 1;
     counters.bytes += bytes.len() as u64;
-    take.datagrams(&[Datagram { time: now(), transport: Transport::Sctp, from, to, bytes }]);
+    take.datagrams(&[Datagram { time: now(), transport: Transport::Sctp, from, to, local: None, bytes }]);
 }
 
 /// Of `struct sctp_rcvinfo`, the association:

@@ -139,7 +139,7 @@ impl Segments {
             counters.datagrams += 1;
             counters.bytes += stream.partial.len() as u64;
             let (time, bytes) = (stream.time, &stream.partial[..]);
-            take.datagrams(&[Datagram { time, transport: Transport::Tcp, from, to, bytes }]);
+            take.datagrams(&[Datagram { time, transport: Transport::Tcp, from, to, local: None, bytes }]);
             counters.sessions += u64::from(!stream.begun);
             total = 1;
         } else if !stream.partial.is_empty() {
@@ -173,7 +173,7 @@ impl Stream {
         let joined = if held.is_empty() { held } else { [&held[..], new].concat() };
         let bytes = if joined.is_empty() { new } else { &joined[..] };
         let (time, from, to) = (segment.time, segment.from, segment.to.port());
-        let like = Datagram { time, transport: Transport::Tcp, from, to, bytes: &[] };
+        let like = Datagram { time, transport: Transport::Tcp, from, to, local: None, bytes: &[] };
         let before = counters.datagrams;
         let (rest, end) = self.framer.hand_on(bytes, like, take, counters);
         let total = (counters.datagrams - before) as usize;

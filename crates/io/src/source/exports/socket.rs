@@ -153,7 +153,7 @@ impl Name {
 /// Room for the control messages that are asked for.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 96]);
+struct Control([u8; 128]);
 
 impl Control {
     /// Calls `each` with level, type and value of every control message in the first `length` bytes, cmsg(3):
@@ -194,6 +194,7 @@ struct Meta {
     time: Option<Nanos>,
     segment: usize,
     cut: bool,
+    local: Option<IpAddr>,
 }
 
 /// Datagrams received in one call.
@@ -212,6 +213,8 @@ pub(super) struct Arrived<'a> {
     /// The kernel's time of arrival, when it told one.
     pub(super) time: Option<Nanos>,
     pub(super) from: SocketAddr,
+    /// The address it came to, where the kernel was asked for it.
+    pub(super) local: Option<IpAddr>,
     pub(super) bytes: &'a [u8],
     pub(super) segment: usize,
     /// It was longer than its room.
@@ -236,7 +239,7 @@ impl Batch {
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, wait: bool) -> io::Result<usize> {
         // SAFETY: both are plain C structs of integers and pointers, for which zero is a value.
         let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
-        let mut controls = [Control([0; 96]); BATCH];
+        let mut controls = [Control([0; 128]); BATCH];
         let rooms = self.bytes.chunks_exact_mut(STRIDE).zip(&mut self.names);
         for ((header, vector), (control, (room, name))) in
             headers.iter_mut().zip(&mut vectors).zip(controls.iter_mut().zip(rooms))
@@ -270,11 +273,15 @@ impl Batch {
                 time: None,
                 segment: length,
                 cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+                local: None,
             };
             control.each(header.msg_hdr.msg_controllen, |level, kind, value| match (level, kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => meta.time = timespec(value),
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     self.overflow = value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)).or(self.overflow);
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) | (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    meta.local = local(value).or(meta.local);
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let segment = value.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
@@ -293,11 +300,30 @@ impl Batch {
             Some(Arrived {
                 time: meta.time,
                 from: plain(name.address()?),
+                local: meta.local,
                 bytes: room.get(..meta.length)?,
                 segment: meta.segment,
                 cut: meta.cut,
             })
         })
+    }
+}
+
+/// Has the kernel tell to which address each datagram came.
+pub(super) fn tell_destinations(socket: BorrowedFd<'_>) {
+    // A socket of the other family refuses one of them.
+    let _of_ipv4 = set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
+    let _of_ipv6 = set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1);
+}
+
+/// ```text
+/// in_pktinfo     0 interface:4 (host order) | 4 local address | 8 address of the header
+/// in6_pktinfo    0 address of the header, mapped where it is IPv4 | 16 interface:4 (host order)
+/// ```
+fn local(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        12 => value.last_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+        _ => value.first_chunk::<16>().map(|octets| IpAddr::from(*octets).to_canonical()),
     }
 }
 
@@ -327,7 +353,7 @@ pub(super) fn receive(
     into: &mut [u8],
     (level, kind): (libc::c_int, libc::c_int),
 ) -> io::Result<Part> {
-    let (mut name, mut control) = (Name::default(), Control([0; 96]));
+    let (mut name, mut control) = (Name::default(), Control([0; 128]));
     let mut vector = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
     let mut header: libc::msghdr = unsafe { zeroed() };

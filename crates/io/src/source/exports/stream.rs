@@ -433,7 +433,7 @@ impl Connection {
         self.perhaps = false;
         self.heard = Instant::now();
         self.arrived = now();
-        let like = Datagram { time: self.arrived, transport, from: self.from, to, bytes: &[] };
+        let like = Datagram { time: self.arrived, transport, from: self.from, to, local: None, bytes: &[] };
         let before = counters.datagrams;
         let bytes = buffer.get(..held + read).unwrap_or(&[]);
         let (rest, end) = self.framer.hand_on(bytes, like, take, counters);
@@ -452,7 +452,14 @@ impl Connection {
         self.framer = Framer::default();
         counters.datagrams += 1;
         counters.bytes += self.partial.len() as u64;
-        take.datagrams(&[Datagram { time: self.arrived, transport, from: self.from, to, bytes: &self.partial }]);
+        take.datagrams(&[Datagram {
+            time: self.arrived,
+            transport,
+            from: self.from,
+            to,
+            local: None,
+            bytes: &self.partial,
+        }]);
         self.partial.clear();
         1
     }

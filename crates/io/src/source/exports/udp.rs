@@ -26,6 +26,8 @@ pub struct Options {
     pub buffer: usize,
     /// All ports of an address are one exporter (`-J`), so they have one worker.
     pub by_address: bool,
+    /// Tell the address each datagram came to.
+    pub destinations: bool,
     /// Take several datagrams of one exporter as one piece. Losses are then told too small.
     pub coalesce: bool,
     /// Most datagrams received in one call: 64, or less. More than 32 costs no less.
@@ -36,7 +38,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { workers: 1, buffer: 32 << 20, by_address: false, coalesce: false, batch: 32, pause: PAUSE }
+        Options {
+            workers: 1,
+            buffer: 32 << 20,
+            by_address: false,
+            destinations: false,
+            coalesce: false,
+            batch: 32,
+            pause: PAUSE,
+        }
     }
 }
 
@@ -212,6 +222,9 @@ mod kernel {
         let fd = socket.as_fd();
         let given = socket::receive_buffer(fd, options.buffer)?;
         let _the_time_of_the_call_does = set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
+        if options.destinations {
+            socket::tell_destinations(fd);
+        }
         if options.coalesce {
             let _one_by_one_then = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
         }
@@ -322,8 +335,8 @@ mod kernel {
             for held in held.chunks(BATCH) {
                 let mut batch = [NOTHING; BATCH];
                 for (one, held) in batch.iter_mut().zip(held) {
-                    let (time, from, bytes) = (held.time, held.from, &held.bytes[..]);
-                    *one = Datagram { time, transport: Transport::Udp, from, to, bytes };
+                    let (time, from, local, bytes) = (held.time, held.from, held.local, &held.bytes[..]);
+                    *one = Datagram { time, transport: Transport::Udp, from, to, local, bytes };
                     counters.bytes += bytes.len() as u64;
                 }
                 counters.datagrams += held.len() as u64;
@@ -349,7 +362,8 @@ mod kernel {
             loop {
                 let (bytes, next) = rest.split_at_checked(one.segment.max(1)).unwrap_or((rest, &[]));
                 if let Some(place) = batch.get_mut(filled) {
-                    *place = Datagram { time, transport: Transport::Udp, from: one.from, to, bytes };
+                    let (from, local) = (one.from, one.local);
+                    *place = Datagram { time, transport: Transport::Udp, from, to, local, bytes };
                 }
                 filled += 1;
                 total += 1;
@@ -430,6 +444,7 @@ mod kernel {
                 transport: Transport::Udp,
                 from: plain(from),
                 to: self.port,
+                local: None,
                 bytes,
             }]);
             Ok(1)

@@ -180,12 +180,10 @@ fn of_exporters(messages: &[crate::encode::reader::Message]) -> Vec<&crate::enco
 fn options_of_exporters_are_passed_on_with_their_scopes() {
     const SCOPE: u32 = 1_000_000;
     let came = [v9(10_000, 5, &[told_by_v9()]), v9(10_250, 5, &[sampled_by_2()])];
-    let mut outputs: [(Box<dyn Transcode>, (u32, u16), (u32, u16)); 2] = [
-        (Box::new(Pass::<Ipfix>::new(&options(), false)), (0, 10), (0, 144)),
-        (Box::new(Pass::<NetFlow9>::new(&options(), false)), (SCOPE, 2), (SCOPE, 1)),
-    ];
-    for (pass, interface, system) in &mut outputs {
-        let out = sent(&mut **pass, &came);
+    let ipfix: Box<dyn Transcode> = Box::new(Pass::<Ipfix>::new(&options(), false));
+    let v9: Box<dyn Transcode> = Box::new(Pass::<NetFlow9>::new(&options(), false));
+    for (mut pass, interface, system) in [(ipfix, &(0, 10), &(0, 144)), (v9, &(SCOPE, 2), &(SCOPE, 1))] {
+        let out = sent(&mut *pass, &came);
         let messages = read(&out.iter().map(|(message, _)| message.to_vec()).collect::<Vec<_>>());
         let told = of_exporters(&messages);
         assert_eq!((told.len(), out.options()), (4, 4));

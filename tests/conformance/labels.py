@@ -52,6 +52,12 @@ def shown(tuple_):
     return f"{protocol} " + " ".join(f"{address}:{port}" for address, port in ends)
 
 
+def version():
+    """That of ndpiReader, and so of the library installed."""
+    said = subprocess.run(["ndpiReader", "-h"], capture_output=True, text=True, check=False).stdout
+    return said.split("Welcome to nDPI ", 1)[-1].split()[0]
+
+
 def by_reader(capture):
     """{5-tuple: names} by ndpiReader."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,10 +1,12 @@
 """What ntopng is told of exporters besides flows, in every way of collecting, beside what
 TShark reads in the same datagrams: counters of sFlow's interfaces, and of options data
-the names of interfaces, applications, VRFs, samplers and selectors."""
+the names of interfaces, applications, VRFs, samplers and selectors. And options data
+passed on, as NetFlow v9 and IPFIX: TShark has to read there what it reads in what came."""
 
 import json
 
 import compare
+import export
 import probe
 
 from . import datagrams, wireshark, zmtp
@@ -24,7 +26,7 @@ UNKNOWN = {"4294967295": "0"}
 
 
 def differences(program, case):
-    expected, found = read(case.files), []
+    expected, found = read(datagrams.load(case.files)), []
     counts = tuple(len(theirs) for theirs in expected.values())
     if counts != CASES[case.name]:
         found.append(compare.Difference("ntopng", f"TShark sees {counts}, expected {CASES[case.name]}", []))
@@ -32,10 +34,31 @@ def differences(program, case):
         told = published(program, case.files, options)
         for what, theirs in expected.items():
             ours = told[what]
-            lines = [f"lacks {one}" for one in minus(theirs, ours)] + [f"extra {one}" for one in minus(ours, theirs)]
-            if lines:
-                found.append(compare.Difference(f"ntopng, {way}", f"{what} differ", lines))
+            found += differ(f"ntopng, {way}", what, theirs, ours)
+    for version in (9, 10):
+        told = read(passed_on(program, case.files, version))
+        for what in ("interfaces", "values"):
+            found += differ(f"options passed on, v{version}", what, expected[what], told[what])
     return found
+
+
+def differ(source, what, theirs, ours):
+    lines = [f"lacks {one}" for one in minus(theirs, ours)] + [f"extra {one}" for one in minus(ours, theirs)]
+    return [compare.Difference(source, f"{what} differ", lines)] if lines else []
+
+
+def passed_on(program, files, version):
+    """The datagrams a collector gets in pass-through."""
+    receiver = export.Receiver()
+    try:
+        run = probe.Run([program, "-3", "any", "-i", ",".join(map(str, files)), "--collector-passthrough",
+                         "-V", str(version), "-n", f"127.0.0.1:{receiver.port}"], 60)
+    finally:
+        sent = receiver.finish()
+    # Of options alone no record is sent, which the program says of a collector that got nothing.
+    if run.trouble():
+        raise probe.Failed(run.trouble())
+    return [datagrams.Datagram(0, ("127.0.0.1", 9), payload) for payload in sent]
 
 
 def minus(some, others):
@@ -47,11 +70,11 @@ def minus(some, others):
             yield one
 
 
-def read(files):
-    """What TShark reads, by topic."""
+def read(found):
+    """What TShark reads in datagrams, by topic."""
     counters, interfaces, values = [], set(), set()
     options = set()
-    for source, layer in wireshark.decode(list(datagrams.load(files))):
+    for source, layer in wireshark.decode(list(found)):
         head = dict(layer)
         for name, body in layer:
             if not isinstance(body, list):

@@ -115,7 +115,13 @@ fn expected() -> Told {
         values: [
             ((95, 0x0300_0050), json!({"exportingProcessId": of_router, "APPLICATION_NAME": "http"})),
             ((95, 0x0300_0035), json!({"exportingProcessId": of_router, "APPLICATION_NAME": "dns"})),
-            ((48, 1), json!({"exportingProcessId": of_router, "samplerRandomInterval": 1, "samplerName": "all"})),
+            (
+                (48, 1),
+                json!({
+                    "EXPORTER_IPV4_ADDRESS": "192.0.2.7", "exportingProcessId": of_router, "samplerRandomInterval": 1,
+                    "samplerName": "all",
+                }),
+            ),
         ]
         .into(),
         interfaces: [
@@ -214,7 +220,9 @@ fn what_is_passed_on_reads_as_what_came() {
             .into_iter()
             .map(|((_, index), name)| (("192.0.2.50".to_owned(), index), name))
             .collect();
-        let mut two = expected.values[&(48, 1)].clone();
+        let one = expected.values.get_mut(&(48, 1)).unwrap();
+        one["EXPORTER_IPV4_ADDRESS"] = "192.0.2.50".into();
+        let mut two = one.clone();
         two["samplerName"] = "ten".into();
         expected.values.insert((48, 2), two);
         told(&again, &["-3", "any"], &expected);

@@ -120,6 +120,9 @@ pub(super) fn flows(ledger: &mut Ledger, accounts: &[Account], outputs: &Outputs
         for &(reason, number) in &sink.lost {
             stage = stage.losing(reason, number);
         }
+        for &(name, number) in &sink.notes {
+            stage = stage.noting(name, number);
+        }
         stage.received = encoder.records;
         stage.delivered = sink.delivered;
         stage.held = encoder.pending + output.gathered() + sink.queued;
@@ -201,6 +204,7 @@ mod tests {
     use flowsonde_io::sink;
 
     use super::*;
+    use crate::pipeline::names::REFUSED;
 
     /// What the table under a heading of the page names, by stage.
     fn told(table: &str) -> BTreeSet<(&str, &str)> {
@@ -229,7 +233,7 @@ mod tests {
         known.extend(made.stages.iter().flat_map(|stage| stage.lost.keys().map(|reason| (stage.stage, *reason))));
         assert_eq!(told(table), known);
         let noted = made.stages.iter().flat_map(|stage| stage.notes.keys().map(|note| (stage.stage, *note)));
-        assert_eq!(told(notes), noted.collect());
+        assert_eq!(told(notes), noted.chain(REFUSED.map(|note| ("send", note))).collect());
         for (reason, meaning) in sink::LOSSES {
             assert!(table.contains(&format!(" | `{reason}` | {meaning} |\n")), "{reason}");
         }

@@ -16,17 +16,23 @@ const INTERFACES: usize = 65_536;
 /// Bytes of a message: what ntopng 4 takes, with room for the last name.
 const LONGEST: usize = 32_000;
 
+/// What is explained: enterprise, element, value, and the exporter where it is its own.
+type Of = (u32, u16, u32, Option<IpAddr>);
+
 /// The names.
 #[derive(Debug, Default)]
 pub struct Names {
-    values: BTreeMap<(u32, u16, u32), String>,
+    values: BTreeMap<Of, String>,
     interfaces: BTreeMap<IpAddr, BTreeMap<u32, String>>,
     count: usize,
-    due_values: BTreeSet<(u32, u16, u32)>,
+    due_values: BTreeSet<Of>,
     due_exporters: BTreeSet<IpAddr>,
-    /// Names there was no room for.
-    pub refused: u64,
+    /// Names there was no room for, as [`REFUSED`] has them, each as often as it was told.
+    refused: [u64; 4],
 }
+
+/// What names are of, as the ledger notes those there was no room for.
+pub const REFUSED: [&str; 4] = ["interfaces_refused", "applications_refused", "vrfs_refused", "others_refused"];
 
 /// A message that is due.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,12 +45,17 @@ pub enum Due {
 
 impl Names {
     /// Takes what a value stands for.
-    pub fn value(&mut self, of: (u32, u16, u32), text: String) {
+    pub fn value(&mut self, of: (u32, u16, u32), exporter: Option<IpAddr>, text: String) {
+        let of = (of.0, of.1, of.2, exporter);
         if self.values.get(&of).is_some_and(|known| *known == text) {
             return;
         }
         if self.values.len() >= VALUES && !self.values.contains_key(&of) {
-            self.refused += 1;
+            self.refused[match of {
+                (0, 95, ..) => 1,
+                (0, 234 | 235, ..) => 2,
+                _ => 3,
+            }] += 1;
             return;
         }
         self.values.insert(of, text);
@@ -61,12 +72,17 @@ impl Names {
         let full =
             before.is_none() && self.count >= INTERFACES || known.is_none() && self.interfaces.len() >= EXPORTERS;
         if full {
-            self.refused += 1;
+            self.refused[0] += 1;
             return;
         }
         self.count += usize::from(before.is_none());
         self.interfaces.entry(exporter).or_default().insert(index, name);
         self.due_exporters.insert(exporter);
+    }
+
+    /// Names there was no room for, by what they are of.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        REFUSED.into_iter().zip(self.refused)
     }
 
     /// All of it is due again.
@@ -109,18 +125,22 @@ mod tests {
         let (here, there): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         names.interface(here, 2, "e\"2".to_owned());
         names.interface(here, 10, "e10".to_owned());
-        names.value((0, 95, 7), "{}".to_owned());
+        names.value((0, 95, 7), None, "{}".to_owned());
         let told = Due::Interfaces(r#"{"10.0.0.1":{"2":"e\"2","10":"e10"}}"#.to_owned());
         assert_eq!(all(&mut names), [Due::Value("{}".to_owned()), told]);
         names.interface(here, 10, "e10".to_owned());
-        names.value((0, 95, 7), "{}".to_owned());
+        names.value((0, 95, 7), None, "{}".to_owned());
         assert_eq!(all(&mut names), []);
+        // Two exporters mean two things by one value.
+        names.value((0, 48, 1), Some(here), "1".to_owned());
+        names.value((0, 48, 1), Some(there), "2".to_owned());
+        assert_eq!(all(&mut names), ["1", "2"].map(|text| Due::Value(text.to_owned())));
         names.interface(there, 1, "x".to_owned());
         names.interface(here, 2, "y".to_owned());
         let of = |text: &str| Due::Interfaces(text.to_owned());
         assert_eq!(all(&mut names), [of(r#"{"10.0.0.1":{"2":"y","10":"e10"}}"#), of(r#"{"10.0.0.2":{"1":"x"}}"#)]);
         names.renew();
-        assert_eq!(all(&mut names).len(), 3);
+        assert_eq!(all(&mut names).len(), 5);
     }
 
     #[test]
@@ -128,13 +148,19 @@ mod tests {
         let mut names = Names::default();
         for index in 0..70_000 {
             names.interface([10, 0, 0, 1].into(), index, "x".repeat(64));
-            names.value((0, 95, index), "{}".to_owned());
+            names.value((0, 95, index), None, "{}".to_owned());
+        }
+        for (element, count) in [(234, 3), (235, 4), (48, 5)] {
+            for value in 0..count {
+                names.value((0, element, value), None, "{}".to_owned());
+            }
         }
         for exporter in 0..5000u32 {
             names.interface(std::net::Ipv4Addr::from(exporter).into(), 1, "x".to_owned());
         }
         assert_eq!((names.count, names.values.len()), (INTERFACES, VALUES));
-        assert_eq!(names.refused, (70_000 - INTERFACES + 70_000 - VALUES + 5000) as u64);
+        let refused: Vec<u64> = names.refused().map(|(_, count)| count).collect();
+        assert_eq!(refused, [(70_000 - INTERFACES + 5000) as u64, (70_000 - VALUES) as u64, 7, 5]);
         assert!(all(&mut names).iter().all(|due| match due {
             Due::Value(text) | Due::Interfaces(text) => text.len() < 32_768,
         }));
@@ -142,6 +168,6 @@ mod tests {
         for exporter in 0..5000u32 {
             names.interface(std::net::Ipv4Addr::from(exporter).into(), 1, "x".to_owned());
         }
-        assert_eq!((names.interfaces.len(), names.refused), (EXPORTERS, (5000 - EXPORTERS) as u64));
+        assert_eq!((names.interfaces.len(), names.refused[0]), (EXPORTERS, (5000 - EXPORTERS) as u64));
     }
 }

@@ -34,6 +34,8 @@ pub struct Ntopng {
     event: Option<(Instant, Sums)>,
     hello: bool,
     names: Names,
+    /// Names refused when that was last told of.
+    refused: u64,
 }
 
 /// Who we are.
@@ -121,6 +123,7 @@ impl Ntopng {
             event: None,
             hello: false,
             names: Names::default(),
+            refused: 0,
         })
     }
 
@@ -141,7 +144,7 @@ impl Ntopng {
     pub fn aside(&mut self, aside: Aside) {
         match aside {
             Aside::Counter(text) => self.zmq.publish(Topic::Counter, text.as_bytes(), 0),
-            Aside::Value { of, text } => self.names.value(of, text),
+            Aside::Value { of, exporter, text } => self.names.value(of, exporter, text),
             Aside::Interface { exporter, index, name } => self.names.interface(exporter, index, name),
         }
     }
@@ -203,12 +206,14 @@ impl Sink for Ntopng {
     }
 
     fn counters(&self) -> sink::Counters {
-        self.zmq.counters()
+        let notes = self.names.refused().filter(|(_, count)| *count > 0).collect();
+        sink::Counters { notes, ..self.zmq.counters() }
     }
 
     fn notices(&mut self) -> Vec<String> {
         let mut notices = self.zmq.notices();
-        if core::mem::take(&mut self.names.refused) > 0 {
+        let refused = self.names.refused().map(|(_, count)| count).sum();
+        if core::mem::replace(&mut self.refused, refused) < refused {
             notices.push("there are more names of interfaces or applications than are kept; some are not told".into());
         }
         notices
@@ -419,7 +424,7 @@ mod tests {
         ntopng.aside(Aside::Counter(r#"{"ifIndex":1}"#.to_owned()));
         for _ in 0..2 {
             ntopng.aside(Aside::Interface { exporter, index: 7, name: "e7".to_owned() });
-            ntopng.aside(Aside::Value { of: (0, 95, 1), text: r#"{"value":1}"#.to_owned() });
+            ntopng.aside(Aside::Value { of: (0, 95, 1), exporter: None, text: r#"{"value":1}"#.to_owned() });
         }
         ntopng.tick();
         ntopng.tick();

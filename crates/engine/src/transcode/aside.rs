@@ -4,10 +4,13 @@
 //! ```text
 //! counter      {"deviceIP":3221225985,"samplesGenerated":7,"ifIndex":3,"ifName":"eth0","ifType":6,..}
 //! option       {"PEN":0,"field":95,"value":218103889,"map":{"APPLICATION_NAME":"http",..}}
+//!              {"PEN":0,"field":48,"value":1,"map":{"EXPORTER_IPV4_ADDRESS":"192.0.2.1","samplerName":"all",..}}
 //! ```
 //!
-//! Both have no exporter but the counters' IPv4 address: options of what is the exporter's alone, as its interfaces and
-//! line cards, are told nobody, and counters of an agent with an IPv6 address neither.
+//! Counters have no exporter but an IPv4 address: those of an agent with an IPv6 address are told nobody. An option's form
+//! has none; what `map` holds is anybody's, so that the exporter is told there, but of applications, which are the same
+//! everywhere. ntopng keeps one of each value, the latest. What makes no sense apart from the exporter, as its line cards, is
+//! told nobody.
 
 use core::fmt::Write as _;
 use core::net::IpAddr;
@@ -27,6 +30,8 @@ pub enum Aside {
     Value {
         /// Enterprise, element, and value.
         of: (u32, u16, u32),
+        /// Whose value it is, where others may mean something else by it.
+        exporter: Option<IpAddr>,
         /// All of it as JSON.
         text: String,
     },
@@ -143,6 +148,13 @@ impl<'a> Told<'a> {
     }
 }
 
+/// Means the same whoever tells it: applications, but those that users define (classification engine 6, RFC 6759, section
+/// 4.1: the first byte).
+fn is_everywhere(field: &Field, value: u32) -> bool {
+    const USER_DEFINED: u32 = 6;
+    field.is(95) && value >> (8 * u32::from(field.length.saturating_sub(1))) != USER_DEFINED
+}
+
 fn is_number(field: &Field) -> bool {
     (1..=4).contains(&field.length)
 }
@@ -151,9 +163,19 @@ fn explained(field: &Field, layout: &Layout, record: &Record<'_>, spans: &Spans,
     let value = record.number(field, spans) as u32;
     let mut text = String::new();
     let _infallible = write!(text, "{{\"PEN\":{},\"field\":{},\"value\":{value},\"map\":", field.pen, field.id);
-    text.push_str(&list::object(layout, field, record, spans, c)?);
+    let map = list::object(layout, field, record, spans, c)?;
+    let exporter = (!is_everywhere(field, value)).then(|| c.about.exporter.to_canonical());
+    match exporter {
+        None => text.push_str(&map),
+        Some(exporter) => {
+            let version = if exporter.is_ipv4() { 4 } else { 6 };
+            let rest = map.strip_prefix('{')?;
+            let comma = if rest == "}" { "" } else { "," };
+            let _infallible = write!(text, "{{\"EXPORTER_IPV{version}_ADDRESS\":\"{exporter}\"{comma}{rest}");
+        }
+    }
     text.push('}');
-    (text.len() <= LONGEST).then_some(Aside::Value { of: (field.pen, field.id, value), text })
+    (text.len() <= LONGEST).then_some(Aside::Value { of: (field.pen, field.id, value), exporter, text })
 }
 
 /// A text without what fills its field, as long as a name may be.
@@ -214,11 +236,39 @@ mod tests {
             told(&[(1, 4)], &[(95, 4), (96, 6), (94, 7)], &record),
             [Aside::Value {
                 of: (0, 95, 0x0300_0050),
+                exporter: None,
                 text: concat!(
                     r#"{"PEN":0,"field":95,"value":50331728,"map":{"exportingProcessId":3221225985,"#,
                     r#""APPLICATION_NAME":"http","applicationDescription":"WWW \"1\""}}"#
                 )
                 .to_owned()
+            }]
+        );
+    }
+
+    /// Samplers, VRFs and applications of users are told with their exporter.
+    #[test]
+    fn what_is_an_exporter_s_own_is_told_with_it() {
+        let exporter = Some([192, 0, 2, 1].into());
+        assert_eq!(
+            told(&[(1, 4)], &[(95, 4), (96, 2)], &[192, 0, 2, 1, 6, 0, 0, 1, b'm', b'y']),
+            [Aside::Value {
+                of: (0, 95, 0x0600_0001),
+                exporter,
+                text: concat!(
+                    r#"{"PEN":0,"field":95,"value":100663297,"map":{"EXPORTER_IPV4_ADDRESS":"192.0.2.1","#,
+                    r#""exportingProcessId":3221225985,"APPLICATION_NAME":"my"}}"#
+                )
+                .to_owned()
+            }]
+        );
+        // A sampler of which nothing more is said.
+        assert_eq!(
+            told(&[(48, 1)], &[], &[7]),
+            [Aside::Value {
+                of: (0, 48, 7),
+                exporter,
+                text: r#"{"PEN":0,"field":48,"value":7,"map":{"EXPORTER_IPV4_ADDRESS":"192.0.2.1"}}"#.to_owned()
             }]
         );
     }

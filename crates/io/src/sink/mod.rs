@@ -103,6 +103,8 @@ pub struct Counters {
     pub lost: Vec<(&'static str, u64)>,
     /// Bytes handed to the system.
     pub bytes: u64,
+    /// What else is to be known, by name: nothing of it is among the records.
+    pub notes: Vec<(&'static str, u64)>,
 }
 
 /// Every reason for which a sink loses records, and what it means: the table of `docs/ledger.md`.

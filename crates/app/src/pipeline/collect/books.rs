@@ -260,6 +260,7 @@ pub fn sent(ledger: &mut Ledger, accounts: &[Account<Vec<LineDid>>], outputs: &O
         for &(reason, count) in &sink.lost {
             stage = stage.losing(reason, count);
         }
+        let mut stage = noting(stage, &sink.notes);
         stage.received = sink.records;
         stage.delivered = sink.delivered;
         stage.held = sink.queued;

@@ -46,6 +46,7 @@ fmt:
 .PHONY: clippy
 clippy: deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p flowsonde-app --no-default-features -- -D warnings
 
 # Golden cases, and whether the files made from tables (options, manual page, elements) are fresh, are among the tests.
 .PHONY: check-tests

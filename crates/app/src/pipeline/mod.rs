@@ -73,6 +73,7 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     for warning in options.warnings() {
         log::warn("options", &warning);
     }
+    ntopng::check(options)?;
     // A collector without captures reads no input.
     let idle = options.collect.any() && options.capture.inputs.is_empty();
     let inputs = if idle { Vec::new() } else { inputs(options)? };
@@ -127,6 +128,7 @@ fn arm(signal: &Signal, hurry: &Signal) -> Result<(), Stop> {
 
 /// Checks all that can be checked without reading a packet.
 pub fn check(options: &Options) -> Result<(), Stop> {
+    ntopng::check(options)?;
     if options.collect.any() {
         return collect::check(options);
     }

@@ -10,15 +10,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{Messages, escape};
 use flowsonde_engine::transcode::{Aside, Batching};
+#[cfg(feature = "zmq")]
 use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
 
 use super::names::{Due, Names};
 use crate::flags::Options;
 use crate::flags::value::listen::Listen;
+#[cfg(feature = "zmq")]
 use crate::flags::zmq::{Format, Header};
+#[cfg(feature = "zmq")]
 use crate::log;
 use crate::stop::Stop;
+
+#[cfg(not(feature = "zmq"))]
+mod absent;
+
+#[cfg(not(feature = "zmq"))]
+use absent::{Topic, Zmq};
 
 const EVERY_EVENT: Duration = Duration::from_secs(1);
 const EVERY_TEMPLATE: Duration = Duration::from_secs(60);
@@ -220,6 +229,23 @@ impl Sink for Ntopng {
     }
 }
 
+/// Refuses to publish where this build cannot.
+pub fn check(options: &Options) -> Result<(), Stop> {
+    match options.zmq.endpoints.as_slice() {
+        [] => Ok(()),
+        _ if cfg!(feature = "zmq") => Ok(()),
+        [endpoint, ..] => Err(Stop::Usage(format!(
+            "--zmq={endpoint}: this build has no ZeroMQ; use a build with the feature zmq, or another output"
+        ))),
+    }
+}
+
+#[cfg(not(feature = "zmq"))]
+fn open(options: &Options, _: bool) -> Result<Zmq, Stop> {
+    check(options).and(Err(Stop::Usage("--zmq: names no endpoint".into())))
+}
+
+#[cfg(feature = "zmq")]
 fn open(options: &Options, patient: bool) -> Result<Zmq, Stop> {
     let flags = &options.zmq;
     let wanted = zmq::Options {
@@ -326,7 +352,7 @@ fn template(elements: impl Iterator<Item = &'static Element>) -> String {
     format!("[{}]", rows.collect::<Vec<_>>().join(","))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "zmq"))]
 mod tests {
     use super::*;
     use flowsonde_elements::Template;
@@ -475,5 +501,18 @@ mod tests {
         assert_eq!(told["mode"], "flow_collection");
         assert_eq!(told["flow_collection"]["exporters"]["10.0.0.1"]["num_netflow_ipfix_flows"], 4);
         assert_eq!(told["drops"]["flow_collection_udp_socket_drops"], 3);
+    }
+}
+
+#[cfg(all(test, not(feature = "zmq")))]
+mod tests_without {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let options = crate::flags::read(&["-i-", "--zmq=tcp://*:5556"]).expect("options");
+        let Err(Stop::Usage(text)) = check(&options) else { unreachable!("there is no ZeroMQ") };
+        assert!(text.starts_with("--zmq=tcp://*:5556: this build has no ZeroMQ; "), "{text}");
+        assert!(check(&crate::flags::read(&["-i-"]).expect("options")).is_ok());
     }
 }

@@ -114,6 +114,11 @@ pub struct Collector {
     swept: Nanos,
 }
 
+/// Others of an address that are asked for a template at most. Source addresses and ports are easily forged.
+const NEIGHBOURS: usize = 256;
+/// Templates of one message that others are asked for.
+const SEARCHES: usize = 64;
+
 impl Collector {
     /// Ready for a first message.
     pub fn new(config: Config) -> Collector {
@@ -294,28 +299,39 @@ impl Collector {
     }
 
     /// Data whose template this session does not know: where exactly one other session of the same address, format and
-    /// domain knows it, that one's serves; else the data waits.
+    /// domain knows it, that one's serves; else the data waits. `ask`: others are asked. False when none could help.
     #[cold]
-    fn lend(&mut self, own: &Key, about: &About, id: u16, bytes: &[u8], out: &mut dyn Receive) {
+    fn lend(
+        &mut self,
+        own: &Key,
+        about: &About,
+        Missing { id, bytes }: Missing<'_>,
+        ask: bool,
+        out: &mut dyn Receive,
+    ) -> bool {
         let limit = timeout(&self.config, about);
         // Its template may have come behind it, in the same message.
         if let Some(held) = self.sessions.find(own)
             && let Some(layout) = held.session.templates.find(id, about.arrival, limit)
         {
             deliver(held.session, &mut self.readers, about, &layout, bytes, out);
-            return held.settle();
+            held.settle();
+            return true;
         }
         let mut found: Option<Arc<Layout>> = None;
         let mut several = false;
-        for key in self.sessions.neighbours(own) {
+        let others = if ask { self.sessions.neighbours(own, NEIGHBOURS) } else { Vec::new() };
+        for key in others {
             let Some(other) = self.sessions.find(&key) else { continue };
             if let Some(layout) = other.session.templates.find(id, about.arrival, limit) {
                 several |= found.as_ref().is_some_and(|found| **found != *layout);
                 found = Some(layout);
             }
         }
-        let Some(held) = self.sessions.find(own) else { return };
-        match found.filter(|_| !several) {
+        let Some(held) = self.sessions.find(own) else { return false };
+        let found = found.filter(|_| !several);
+        let helped = found.is_some();
+        match found {
             Some(layout) => {
                 held.session.counters.borrowed += 1;
                 deliver(held.session, &mut self.readers, about, &layout, bytes, out);
@@ -323,11 +339,17 @@ impl Collector {
             None => held.session.counters.no_template += held.session.waiting.push(id, about, bytes),
         }
         held.settle();
+        helped
     }
 
     fn borrow(&mut self, own: &Key, about: &About, missing: Vec<Missing<'_>>, out: &mut dyn Receive) {
-        for Missing { id, bytes } in missing {
-            self.lend(own, about, id, bytes, out);
+        // What nobody could help with is not asked for again: a message of many small sets is not to cost many searches.
+        let mut unknown: Vec<u16> = Vec::new();
+        for missing in missing {
+            let (id, ask) = (missing.id, unknown.len() < SEARCHES && !unknown.contains(&missing.id));
+            if !self.lend(own, about, missing, ask, out) && ask {
+                unknown.push(id);
+            }
         }
     }
 

@@ -341,6 +341,26 @@ impl Live {
     }
 }
 
+/// On the machine's first CPU, whatever it has.
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_stay_on_the_cpus_they_are_given() {
+    for way in ["--collector-passthrough", "--enable-collection-cache"] {
+        let scratch = Scratch::new();
+        let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let live = Live::start(&scratch, exporter, &["--json", "out", "--workers", "2", "-g", "0", way]);
+        let tasks = fs::read_dir(format!("/proc/{}/task", live.child.id())).unwrap();
+        let told = |task: &std::path::Path, file: &str| fs::read_to_string(task.join(file)).unwrap();
+        let workers: Vec<_> =
+            tasks.map(|task| task.unwrap().path()).filter(|task| told(task, "comm").starts_with("collect ")).collect();
+        assert_eq!(workers.len(), 2);
+        for worker in workers {
+            assert!(told(&worker, "status").contains("Cpus_allowed_list:\t0\n"), "{way}");
+        }
+        live.stop();
+    }
+}
+
 #[test]
 fn bad_packets_show_the_address_they_came_to() {
     for (own, sent_to, workers) in

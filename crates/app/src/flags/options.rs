@@ -1,5 +1,7 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+use flowsonde_io::sink::zmq;
+
 use super::accepted::Accepted;
 use super::application::Application;
 use super::cache::Cache;
@@ -159,6 +161,9 @@ impl Options {
 
     /// Refuses two uses of the standard output, and any of it by a daemon.
     fn check_streams(&self) -> Result<(), Stop> {
+        for endpoint in &self.zmq.endpoints {
+            zmq::check(endpoint, self.zmq.probe_mode).map_err(|error| Stop::Usage(error.0))?;
+        }
         let on_stdout = self.output.streams().filter(|(_, sink)| **sink == Sink::Stdout).map(|(name, _)| name);
         let on_stdout: Vec<&str> = on_stdout.collect();
         match on_stdout.as_slice() {

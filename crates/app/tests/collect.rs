@@ -341,6 +341,26 @@ impl Live {
     }
 }
 
+/// Each is NetFlow, IPFIX or sFlow, and not all of it can be read.
+#[test]
+fn messages_that_are_cut_off_are_bad_packets_too() {
+    let scratch = Scratch::new();
+    let sound = from(ROUTER, &[template(0), data(1)]);
+    // A set of 400 bytes that ends with the message; a v5 header that promises 30 records; IPFIX of 5 bytes too many.
+    let cut = V9::new(2).set(256, vec![0; 7]).bytes();
+    let mut longer = cut.clone();
+    longer.truncate(20);
+    longer.extend([1, 0, 1, 0x90, 0, 0]);
+    let v5 = [&[0, 5, 0, 30][..], &[0; 20], &[7; 25]].concat();
+    let ipfix = [&[0, 10, 0, 16][..], &[0; 12], &[0xff; 5]].concat();
+    let bad = [longer, v5, ipfix];
+    let datagrams: Vec<_> = sound.into_iter().chain(bad.iter().map(|bytes| (OTHER, bytes.clone()))).collect();
+    let (records, _) = collect(&scratch, &datagrams, &["--dump-bad-packets=bad.pcap"]);
+    let dumped = fs::read(scratch.0.join("bad.pcap")).unwrap();
+    let frames: usize = bad.iter().map(|bytes| 16 + 42 + bytes.len()).sum();
+    assert_eq!((records.len(), dumped.len()), (1, 24 + frames));
+}
+
 /// On the machine's first CPU, whatever it has.
 #[cfg(target_os = "linux")]
 #[test]

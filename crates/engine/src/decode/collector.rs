@@ -111,6 +111,8 @@ pub struct Collector {
     sflow: sflow5::Decoder,
     readers: Readers,
     rejected: [u64; 2],
+    /// All of the latest message could be read.
+    sound: bool,
     swept: Nanos,
 }
 
@@ -139,12 +141,14 @@ impl Collector {
             layouts,
             fixed,
             rejected: [0; 2],
+            sound: true,
             swept: Nanos(0),
         }
     }
 
     /// Reads one message.
     pub fn message(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
+        self.sound = true;
         let result = self.read(message, out);
         if self.memory() > self.config.memory {
             self.sessions.make_room(&mut self.layouts, self.config.memory);
@@ -153,6 +157,11 @@ impl Collector {
             self.rejected[reject as usize] += 1;
         }
         result
+    }
+
+    /// Whether all of the latest message could be read, but for data that waits for its template.
+    pub fn is_sound(&self) -> bool {
+        self.sound
     }
 
     fn read(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
@@ -186,7 +195,8 @@ impl Collector {
         let wanted = usize::from(header.count) * layout.shortest;
         let records = c.rest();
         let whole = records.len().min(wanted) / layout.shortest * layout.shortest;
-        session.counters.malformed += u64::from(whole < wanted || records.len() > wanted);
+        self.sound = whole == wanted && records.len() == wanted;
+        session.counters.malformed += u64::from(!self.sound);
         session.samplers.header(header.sampling.into());
         if let Some(sequence) = header.sequence {
             session.sequence.arrived(sequence, header.count.into(), about.uptime_ms);
@@ -222,7 +232,9 @@ impl Collector {
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
+        let before = (session.counters.malformed, session.counters.samples_malformed);
         self.sflow.read(message.bytes, &about, session, out);
+        self.sound = before == (session.counters.malformed, session.counters.samples_malformed);
         held.settle();
         Ok(())
     }
@@ -253,6 +265,7 @@ impl Collector {
         };
         let whole = walk.sets(c, Version::V9);
         let missing = core::mem::take(&mut walk.missing);
+        self.sound = whole;
         walk.session.counters.malformed += u64::from(!whole);
         held.settle();
         self.borrow(&key, &about, missing, out);
@@ -287,7 +300,8 @@ impl Collector {
         let whole = walk.sets(sets, Version::Ipfix);
         let (missing, unknown) = (core::mem::take(&mut walk.missing), walk.unknown);
         let session = walk.session;
-        session.counters.malformed += u64::from(!whole || !exact);
+        self.sound = whole && exact;
+        session.counters.malformed += u64::from(!self.sound);
         let records = (session.counters.records() - before) as u32;
         session.sequence.arrived(header.sequence, records, None);
         if unknown || !missing.is_empty() || !whole {

@@ -171,7 +171,8 @@ impl<W: Way> Take for Desk<W> {
             let (sieve, asides) = (self.sieve.as_mut(), self.asides.as_mut());
             let mut out = Out { way: &mut self.way, interfaces, sieve, asides, now: self.now };
             // Why is counted by the collector.
-            if self.collector.message(message, &mut out).is_err()
+            let read = self.collector.message(message, &mut out);
+            if (read.is_err() || !self.collector.is_sound())
                 && let Some(bad) = &self.bad
             {
                 bad.lock().unwrap_or_else(PoisonError::into_inner).write(message);

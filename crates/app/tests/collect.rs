@@ -361,6 +361,36 @@ fn messages_that_are_cut_off_are_bad_packets_too() {
     assert_eq!((records.len(), dumped.len()), (1, 24 + frames));
 }
 
+/// A rule is for an exporter as records tell it: of sFlow the agent, whoever sent the datagram.
+#[test]
+fn interfaces_are_those_of_the_agent() {
+    let scratch = Scratch::new();
+    fs::write(scratch.0.join("rules"), "198.18.0.1 10.9.9.9 1\n").unwrap();
+    let fields = "%EXPORTER_IPV4_ADDRESS %INPUT_SNMP %OUTPUT_SNMP";
+    let arguments = ["--json", "out", "--collector-nf-reforge", "rules", "-T", fields];
+    let live = Live::start(&scratch, UdpSocket::bind("127.0.0.1:0").unwrap(), &arguments);
+    let target = format!("udp://{}", live.exporter.peer_addr().unwrap());
+    let load = ["--format", "sflow", "--count", "500", "--rate", "5000", "--target", &target];
+    assert!(Command::new(env!("CARGO_BIN_EXE_flowload")).args(load).output().unwrap().status.success());
+    // Behind what it sent.
+    live.send(&template(0));
+    live.send(&data(1));
+    let start = Instant::now();
+    let told = || fs::read_to_string(scratch.0.join("out")).unwrap_or_default();
+    while !told().contains("127.0.0.1") {
+        assert!(start.elapsed() < Duration::from_secs(30), "the last record does not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    live.stop();
+    let records: Vec<Value> = told().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (renamed, other): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| record["EXPORTER_IPV4_ADDRESS"] == "10.9.9.9");
+    assert_eq!(other.len(), 1);
+    assert!(renamed.iter().all(|record| record["INPUT_SNMP"] == 1 || record["OUTPUT_SNMP"] == 1));
+    let dropped = ledger(&scratch).lost("filter", "interface");
+    assert_eq!((renamed.len() as u64 + dropped, renamed.is_empty(), dropped == 0), (500, false, false));
+}
+
 /// On the machine's first CPU, whatever it has.
 #[cfg(target_os = "linux")]
 #[test]

@@ -7,7 +7,7 @@
 //! An exporter is told by transport, address and port, its domains by number. What it sends grows nothing without a
 //! bound: sessions, templates of each, layouts of all, data that waits for a template.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flowsonde_wire::export::{Datagram, Transport, ipfix, netflow9};
@@ -446,6 +446,15 @@ pub fn version(bytes: &[u8]) -> Result<Version, Reject> {
         (10, _) => Ok(Version::Ipfix),
         _ => Err(Reject::Unknown),
     }
+}
+
+/// Who the exporter of a message is: its sender, or the agent that sFlow names.
+pub fn exporter(message: &Datagram<'_>) -> IpAddr {
+    let agent = match version(message.bytes) {
+        Ok(Version::Sflow5) => sflow5::Header::read(&mut Cursor::new(message.bytes)).ok().map(|header| header.agent),
+        _ => None,
+    };
+    agent.unwrap_or(message.from.ip())
 }
 
 /// What the message itself tells, the header's part left open.

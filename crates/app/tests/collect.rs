@@ -341,6 +341,76 @@ impl Live {
     }
 }
 
+/// Each is NetFlow, IPFIX or sFlow, and not all of it can be read.
+#[test]
+fn messages_that_are_cut_off_are_bad_packets_too() {
+    let scratch = Scratch::new();
+    let sound = from(ROUTER, &[template(0), data(1)]);
+    // A set of 400 bytes that ends with the message; a v5 header that promises 30 records; IPFIX of 5 bytes too many.
+    let cut = V9::new(2).set(256, vec![0; 7]).bytes();
+    let mut longer = cut.clone();
+    longer.truncate(20);
+    longer.extend([1, 0, 1, 0x90, 0, 0]);
+    let v5 = [&[0, 5, 0, 30][..], &[0; 20], &[7; 25]].concat();
+    let ipfix = [&[0, 10, 0, 16][..], &[0; 12], &[0xff; 5]].concat();
+    let bad = [longer, v5, ipfix];
+    let datagrams: Vec<_> = sound.into_iter().chain(bad.iter().map(|bytes| (OTHER, bytes.clone()))).collect();
+    let (records, _) = collect(&scratch, &datagrams, &["--dump-bad-packets=bad.pcap"]);
+    let dumped = fs::read(scratch.0.join("bad.pcap")).unwrap();
+    let frames: usize = bad.iter().map(|bytes| 16 + 42 + bytes.len()).sum();
+    assert_eq!((records.len(), dumped.len()), (1, 24 + frames));
+}
+
+/// A rule is for an exporter as records tell it: of sFlow the agent, whoever sent the datagram.
+#[test]
+fn interfaces_are_those_of_the_agent() {
+    let scratch = Scratch::new();
+    fs::write(scratch.0.join("rules"), "198.18.0.1 10.9.9.9 1\n").unwrap();
+    let fields = "%EXPORTER_IPV4_ADDRESS %INPUT_SNMP %OUTPUT_SNMP";
+    let arguments = ["--json", "out", "--collector-nf-reforge", "rules", "-T", fields];
+    let live = Live::start(&scratch, UdpSocket::bind("127.0.0.1:0").unwrap(), &arguments);
+    let target = format!("udp://{}", live.exporter.peer_addr().unwrap());
+    let load = ["--format", "sflow", "--count", "500", "--rate", "5000", "--target", &target];
+    assert!(Command::new(env!("CARGO_BIN_EXE_flowload")).args(load).output().unwrap().status.success());
+    // Behind what it sent.
+    live.send(&template(0));
+    live.send(&data(1));
+    let start = Instant::now();
+    let told = || fs::read_to_string(scratch.0.join("out")).unwrap_or_default();
+    while !told().contains("127.0.0.1") {
+        assert!(start.elapsed() < Duration::from_secs(30), "the last record does not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    live.stop();
+    let records: Vec<Value> = told().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (renamed, other): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| record["EXPORTER_IPV4_ADDRESS"] == "10.9.9.9");
+    assert_eq!(other.len(), 1);
+    assert!(renamed.iter().all(|record| record["INPUT_SNMP"] == 1 || record["OUTPUT_SNMP"] == 1));
+    let dropped = ledger(&scratch).lost("filter", "interface");
+    assert_eq!((renamed.len() as u64 + dropped, renamed.is_empty(), dropped == 0), (500, false, false));
+}
+
+/// On the machine's first CPU, whatever it has.
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_stay_on_the_cpus_they_are_given() {
+    for way in ["--collector-passthrough", "--enable-collection-cache"] {
+        let scratch = Scratch::new();
+        let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let live = Live::start(&scratch, exporter, &["--json", "out", "--workers", "2", "-g", "0", way]);
+        let tasks = fs::read_dir(format!("/proc/{}/task", live.child.id())).unwrap();
+        let told = |task: &std::path::Path, file: &str| fs::read_to_string(task.join(file)).unwrap();
+        let workers: Vec<_> =
+            tasks.map(|task| task.unwrap().path()).filter(|task| told(task, "comm").starts_with("collect ")).collect();
+        assert_eq!(workers.len(), 2);
+        for worker in workers {
+            assert!(told(&worker, "status").contains("Cpus_allowed_list:\t0\n"), "{way}");
+        }
+        live.stop();
+    }
+}
+
 #[test]
 fn bad_packets_show_the_address_they_came_to() {
     for (own, sent_to, workers) in

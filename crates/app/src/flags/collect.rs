@@ -110,7 +110,11 @@ pub const SPEC: Group = Group {
         Flag {
             long: "enable-collection-cache",
             help: "Merge collected records of one flow, as packets are metered",
-            doc: "Records with the same key from the same exporter and interfaces, in either direction, become one flow, which                   ends by `-t` and `-d`, counted from the times its exporter tells, and goes to every output the probe has. `-d`                   should be longer than the exporters' active timeout, or their records do not meet. What an exporter tells                   besides counters, times, flags, addresses and how packets were forwarded is not kept. `-M`, `-N`, `-p`, `-w`                   and `-z` count as for packets.",
+            doc: "Records with the same key from the same exporter and interfaces, in either direction, become one flow, \
+                  which ends by `-t` and `-d`, counted from the times its exporter tells, and goes to every output the \
+                  probe has. `-d` should be longer than the exporters' active timeout, or their records do not meet. What \
+                  an exporter tells besides counters, times, flags, addresses and how packets were forwarded is not kept. \
+                  `-M`, `-N`, `-p`, `-w` and `-z` count as for packets.",
             apply: |options, _| {
                 options.collect.cache = true;
                 Ok(())

@@ -1,5 +1,7 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+use flowsonde_io::sink::zmq;
+
 use super::accepted::Accepted;
 use super::application::Application;
 use super::cache::Cache;
@@ -10,7 +12,7 @@ use super::interface::Interface;
 use super::output::{DumpFormat, Output};
 use super::process::Process;
 use super::template::Template;
-use super::value::listen::Listen;
+use super::value::listen::{Listen, Speaks};
 use super::value::{Collector, Host, PacketSampling, Sender, Sink};
 use super::zmq::Zmq;
 use crate::stop::Stop;
@@ -159,6 +161,9 @@ impl Options {
 
     /// Refuses two uses of the standard output, and any of it by a daemon.
     fn check_streams(&self) -> Result<(), Stop> {
+        for endpoint in &self.zmq.endpoints {
+            zmq::check(endpoint, self.zmq.probe_mode).map_err(|error| Stop::Usage(error.0))?;
+        }
         let on_stdout = self.output.streams().filter(|(_, sink)| **sink == Sink::Stdout).map(|(name, _)| name);
         let on_stdout: Vec<&str> = on_stdout.collect();
         match on_stdout.as_slice() {
@@ -220,6 +225,17 @@ impl Options {
             self.cache.idle_timeout > self.cache.active_timeout,
             "--idle-timeout: is longer than --lifetime-timeout, so no flow ever idles out",
         );
+        for (given, flag, needs) in self.helpless() {
+            warn(given, &format!("--{flag}: has no effect without {needs}"));
+        }
+        warn(
+            self.collect.passthrough && self.template.fields.is_some(),
+            "--flow-templ: has no effect with --collector-passthrough, which tells every element there is",
+        );
+        warn(
+            self.collect.any() && self.cache.sampling.packet != PacketSampling::Sample(1),
+            "--sample-rate: the rate of packets has no effect with -3; that of collected flows is the second number",
+        );
         let fanned = self.export.all_collectors || self.export.collectors.len() < 2;
         warn(
             !fanned && self.cache.sampling.packet != PacketSampling::Sample(1),
@@ -227,6 +243,31 @@ impl Options {
              only a part; give -a to send all flows to all of them",
         );
         warnings
+    }
+
+    /// Options that were given, or not, without what they need: which, and what that is.
+    fn helpless(&self) -> [(bool, &'static str, &'static str); 15] {
+        let (collect, zmq) = (&self.collect, &self.zmq);
+        let (no_port, no_endpoint) = (!collect.any(), zmq.endpoints.is_empty());
+        let tls = |listen: &Listen| matches!(listen, Listen::Port { transport: Speaks::Tls, .. });
+        let no_tls = !collect.ports.iter().any(tls);
+        [
+            (no_port && collect.passthrough, "collector-passthrough", "-3"),
+            (no_port && collect.cache, "enable-collection-cache", "-3"),
+            (no_port && !collect.allowed.0.is_empty(), "allow", "-3"),
+            (no_port && !collect.black_list.0.is_empty(), "black-list", "-3"),
+            (no_port && !collect.filter.conditions.is_empty(), "collection-filter", "-3"),
+            (no_port && collect.bad_packets.is_some(), "dump-bad-packets", "-3"),
+            (no_port && collect.template_cache.is_some(), "template-cache", "-3"),
+            (no_port && collect.reforge_times, "collector-reforge-timestamps", "-3"),
+            (no_port && collect.plain, "disable-upscale", "-3"),
+            (no_tls && collect.tls_cert.is_some(), "tls-cert", "-3 tls://"),
+            (no_tls && collect.tls_key.is_some(), "tls-priv-key", "-3 tls://"),
+            (no_tls && collect.tls_ca.is_some(), "tls-ca", "-3 tls://"),
+            (no_endpoint && zmq.labels, "json-labels", "--zmq"),
+            (no_endpoint && zmq.fanout, "zmq-fanout", "--zmq"),
+            (no_endpoint && zmq.probe_mode, "zmq-probe-mode", "--zmq"),
+        ]
     }
 }
 
@@ -309,6 +350,19 @@ mod tests {
             (&["-32055", "-na", "-S1:1:2"], Some("--sample-rate: the rate of export")),
             (&["-32055c", "-nnone", "--disable-cache"], Some("--disable-cache: has no effect")),
             (&["-32055c", "--json=x", "--summary"], Some("--summary: has no effect")),
+            (
+                &["-i-", "--json=x", "--collector-passthrough"],
+                Some("--collector-passthrough: has no effect without -3"),
+            ),
+            (&["-i-", "--json=x", "--allow=10.0.0.0/8"], Some("--allow: has no effect without -3")),
+            (&["-32055", "--json=x", "--tls-cert=c"], Some("--tls-cert: has no effect without -3 tls://")),
+            (&["-32055", "--json=x", "--json-labels"], Some("--json-labels: has no effect without --zmq")),
+            (&["-32055", "--zmq=tcp://*:5556", "--json-labels"], None),
+            (&["-32055", "--json=x", "-S5"], Some("--sample-rate: the rate of packets")),
+            (
+                &["-32055", "--json=x", "--collector-passthrough", "-T%IN_BYTES"],
+                Some("--flow-templ: has no effect with"),
+            ),
         ] {
             let warnings = read(words).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(warning.is_some()), "{words:?}: {warnings:?}");

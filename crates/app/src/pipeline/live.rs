@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flowsonde_io::process;
 use flowsonde_io::source::live;
 use flowsonde_wire::Nanos;
 
@@ -18,7 +17,6 @@ use super::worker::{Batch, QUEUE, Worker, lock, supervise};
 use super::{Countdown, Signal, books, setup};
 use crate::flags::Options;
 use crate::ledger::Ledger;
-use crate::log;
 use crate::stop::Stop;
 
 /// Meters interfaces until told to stop.
@@ -57,13 +55,9 @@ pub fn run(options: &Options, interfaces: &[String], signal: &Signal) -> Result<
         let worker =
             Worker::new(source, plan.meter(meter)?, account, sender.clone(), countdown.clone(), Arc::clone(&stop));
         let running = Arc::clone(&running);
-        let cpu = options.capture.cpus.get(number % options.capture.cpus.len().max(1)).copied();
+        let cpus = options.capture.cpus.clone();
         let thread = thread::Builder::new().name(format!("meter {name}")).spawn(move || {
-            if let Some(cpu) = cpu
-                && let Err(error) = process::pin(cpu)
-            {
-                log::warn("affinity", &format!("--cpu-affinity={cpu}: {error}; the worker runs on any CPU"));
-            }
+            super::pin(&cpus, number);
             supervise(worker, &running)
         });
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);

@@ -147,6 +147,14 @@ pub fn check_collecting(options: &Options) -> Result<(), Stop> {
 }
 
 /// Becomes another user than root, once everything that needs root is open.
+/// Keeps the calling thread, which is worker `number`, on its CPU (`--cpu-affinity`), where there is one for it.
+fn pin(cpus: &[u16], number: usize) {
+    let Some(&cpu) = cpus.get(number % cpus.len().max(1)) else { return };
+    if let Err(error) = process::pin(cpu) {
+        log::warn("affinity", &format!("--cpu-affinity={cpu}: {error}; the worker runs on any CPU"));
+    }
+}
+
 fn drop_privileges(options: &Options) -> Result<(), Stop> {
     let process = &options.process;
     if !process::is_root() || process.keep_privileges {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowsonde_elements::Element;
 use flowsonde_engine::encode::{Messages, escape};
-use flowsonde_engine::transcode::{Aside, Batching};
+use flowsonde_engine::transcode::{Aside, Batching, source_id};
 #[cfg(feature = "zmq")]
 use flowsonde_io::sink::zmq::{self, Topic, Zmq};
 use flowsonde_io::sink::{self, Sink};
@@ -294,7 +294,8 @@ fn event(sums: &Sums, before: &Sums, since: Duration, options: &Options, home: &
             exporter.samples,
             exporter.flows,
             exporter.lost,
-            i + 1
+            // As records have it.
+            source_id(home.address.octets(), exporter.address)
         );
     }
     let mut interface = Vec::new();

@@ -7,7 +7,7 @@
 //! An exporter is told by transport, address and port, its domains by number. What it sends grows nothing without a
 //! bound: sessions, templates of each, layouts of all, data that waits for a template.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flowsonde_wire::export::{Datagram, Transport, ipfix, netflow9};
@@ -111,8 +111,15 @@ pub struct Collector {
     sflow: sflow5::Decoder,
     readers: Readers,
     rejected: [u64; 2],
+    /// All of the latest message could be read.
+    sound: bool,
     swept: Nanos,
 }
+
+/// Others of an address that are asked for a template at most. Source addresses and ports are easily forged.
+const NEIGHBOURS: usize = 256;
+/// Templates of one message that others are asked for.
+const SEARCHES: usize = 64;
 
 impl Collector {
     /// Ready for a first message.
@@ -134,12 +141,14 @@ impl Collector {
             layouts,
             fixed,
             rejected: [0; 2],
+            sound: true,
             swept: Nanos(0),
         }
     }
 
     /// Reads one message.
     pub fn message(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
+        self.sound = true;
         let result = self.read(message, out);
         if self.memory() > self.config.memory {
             self.sessions.make_room(&mut self.layouts, self.config.memory);
@@ -148,6 +157,11 @@ impl Collector {
             self.rejected[reject as usize] += 1;
         }
         result
+    }
+
+    /// Whether all of the latest message could be read, but for data that waits for its template.
+    pub fn is_sound(&self) -> bool {
+        self.sound
     }
 
     fn read(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
@@ -181,7 +195,8 @@ impl Collector {
         let wanted = usize::from(header.count) * layout.shortest;
         let records = c.rest();
         let whole = records.len().min(wanted) / layout.shortest * layout.shortest;
-        session.counters.malformed += u64::from(whole < wanted || records.len() > wanted);
+        self.sound = whole == wanted && records.len() == wanted;
+        session.counters.malformed += u64::from(!self.sound);
         session.samplers.header(header.sampling.into());
         if let Some(sequence) = header.sequence {
             session.sequence.arrived(sequence, header.count.into(), about.uptime_ms);
@@ -217,7 +232,9 @@ impl Collector {
         let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
         session.sequence.arrived(header.sequence, 1, about.uptime_ms);
+        let before = (session.counters.malformed, session.counters.samples_malformed);
         self.sflow.read(message.bytes, &about, session, out);
+        self.sound = before == (session.counters.malformed, session.counters.samples_malformed);
         held.settle();
         Ok(())
     }
@@ -248,6 +265,7 @@ impl Collector {
         };
         let whole = walk.sets(c, Version::V9);
         let missing = core::mem::take(&mut walk.missing);
+        self.sound = whole;
         walk.session.counters.malformed += u64::from(!whole);
         held.settle();
         self.borrow(&key, &about, missing, out);
@@ -282,7 +300,8 @@ impl Collector {
         let whole = walk.sets(sets, Version::Ipfix);
         let (missing, unknown) = (core::mem::take(&mut walk.missing), walk.unknown);
         let session = walk.session;
-        session.counters.malformed += u64::from(!whole || !exact);
+        self.sound = whole && exact;
+        session.counters.malformed += u64::from(!self.sound);
         let records = (session.counters.records() - before) as u32;
         session.sequence.arrived(header.sequence, records, None);
         if unknown || !missing.is_empty() || !whole {
@@ -294,28 +313,39 @@ impl Collector {
     }
 
     /// Data whose template this session does not know: where exactly one other session of the same address, format and
-    /// domain knows it, that one's serves; else the data waits.
+    /// domain knows it, that one's serves; else the data waits. `ask`: others are asked. False when none could help.
     #[cold]
-    fn lend(&mut self, own: &Key, about: &About, id: u16, bytes: &[u8], out: &mut dyn Receive) {
+    fn lend(
+        &mut self,
+        own: &Key,
+        about: &About,
+        Missing { id, bytes }: Missing<'_>,
+        ask: bool,
+        out: &mut dyn Receive,
+    ) -> bool {
         let limit = timeout(&self.config, about);
         // Its template may have come behind it, in the same message.
         if let Some(held) = self.sessions.find(own)
             && let Some(layout) = held.session.templates.find(id, about.arrival, limit)
         {
             deliver(held.session, &mut self.readers, about, &layout, bytes, out);
-            return held.settle();
+            held.settle();
+            return true;
         }
         let mut found: Option<Arc<Layout>> = None;
         let mut several = false;
-        for key in self.sessions.neighbours(own) {
+        let others = if ask { self.sessions.neighbours(own, NEIGHBOURS) } else { Vec::new() };
+        for key in others {
             let Some(other) = self.sessions.find(&key) else { continue };
             if let Some(layout) = other.session.templates.find(id, about.arrival, limit) {
                 several |= found.as_ref().is_some_and(|found| **found != *layout);
                 found = Some(layout);
             }
         }
-        let Some(held) = self.sessions.find(own) else { return };
-        match found.filter(|_| !several) {
+        let Some(held) = self.sessions.find(own) else { return false };
+        let found = found.filter(|_| !several);
+        let helped = found.is_some();
+        match found {
             Some(layout) => {
                 held.session.counters.borrowed += 1;
                 deliver(held.session, &mut self.readers, about, &layout, bytes, out);
@@ -323,11 +353,17 @@ impl Collector {
             None => held.session.counters.no_template += held.session.waiting.push(id, about, bytes),
         }
         held.settle();
+        helped
     }
 
     fn borrow(&mut self, own: &Key, about: &About, missing: Vec<Missing<'_>>, out: &mut dyn Receive) {
-        for Missing { id, bytes } in missing {
-            self.lend(own, about, id, bytes, out);
+        // What nobody could help with is not asked for again: a message of many small sets is not to cost many searches.
+        let mut unknown: Vec<u16> = Vec::new();
+        for missing in missing {
+            let (id, ask) = (missing.id, unknown.len() < SEARCHES && !unknown.contains(&missing.id));
+            if !self.lend(own, about, missing, ask, out) && ask {
+                unknown.push(id);
+            }
         }
     }
 
@@ -410,6 +446,15 @@ pub fn version(bytes: &[u8]) -> Result<Version, Reject> {
         (10, _) => Ok(Version::Ipfix),
         _ => Err(Reject::Unknown),
     }
+}
+
+/// Who the exporter of a message is: its sender, or the agent that sFlow names.
+pub fn exporter(message: &Datagram<'_>) -> IpAddr {
+    let agent = match version(message.bytes) {
+        Ok(Version::Sflow5) => sflow5::Header::read(&mut Cursor::new(message.bytes)).ok().map(|header| header.agent),
+        _ => None,
+    };
+    agent.unwrap_or(message.from.ip())
 }
 
 /// What the message itself tells, the header's part left open.

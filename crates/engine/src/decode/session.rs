@@ -1,6 +1,6 @@
 //! What is known of one observation domain of one exporter, and what it sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;
@@ -95,14 +95,14 @@ impl Session {
         const TEMPLATE: usize = 2 * size_of::<(u16, super::templates::Template)>();
         const SAMPLER: usize = 3 * size_of::<(u64, u32)>();
         const SOURCE: usize = 32;
-        const WAITS: usize = 2 * size_of::<Waits>();
+        const WAITS: usize = size_of::<Waits>();
         /// Least places of a table, and of a queue.
         const FEW: usize = 4;
         let places = |number: usize| if number == 0 { 0 } else { number.max(FEW) };
         SELF + places(self.templates.len()) * TEMPLATE
             + places(self.samplers.len()) * SAMPLER
             + places(self.sources.len()) * SOURCE
-            + places(self.waiting.len()) * WAITS
+            + places(self.waiting.len()) * (WAITS + 64)
             + self.waiting.bytes()
             + self.connections_bytes()
     }
@@ -212,10 +212,15 @@ impl Counters {
     }
 }
 
-/// Data sets that came before their template, oldest first, within bounds.
+/// Data sets that came before their template, within bounds. A template costs what waited for it, not what waits for others.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    sets: VecDeque<Waits>,
+    /// Of each template, in order of arrival, with their numbers.
+    by_id: HashMap<u16, VecDeque<(u64, Waits)>>,
+    /// Number and template of each, in order of arrival; also of some that went since.
+    order: VecDeque<(u64, u16)>,
+    next: u64,
+    len: usize,
     bytes: usize,
 }
 
@@ -234,40 +239,71 @@ impl Waiting {
     /// Bytes one session may let wait.
     pub const LIMIT: usize = 256 << 10;
 
+    /// What keeping a set costs besides its bytes.
+    const EACH: usize = size_of::<(u64, Waits)>() + size_of::<(u64, u16)>();
+
     /// Takes a set in. Tells how many older ones had to go for it.
     pub fn push(&mut self, id: u16, about: &About, bytes: &[u8]) -> u64 {
         let mut gone = 0;
-        while self.bytes + bytes.len() > Self::LIMIT {
-            match self.sets.pop_front() {
-                Some(oldest) => self.bytes -= oldest.bytes.len(),
-                None => break,
-            }
+        while self.bytes + Self::EACH + bytes.len() > Self::LIMIT && self.pop() {
             gone += 1;
         }
-        self.bytes += bytes.len();
-        self.sets.push_back(Waits { id, about: *about, bytes: bytes.into() });
+        self.bytes += Self::EACH + bytes.len();
+        self.len += 1;
+        self.order.push_back((self.next, id));
+        self.by_id.entry(id).or_default().push_back((self.next, Waits { id, about: *about, bytes: bytes.into() }));
+        self.next += 1;
         gone
+    }
+
+    /// The oldest; what went before it is forgotten.
+    fn oldest(&mut self) -> Option<&Waits> {
+        while let Some((number, id)) = self.order.front() {
+            // Those of one template go in order, or all at once.
+            if self.by_id.get(id).and_then(|sets| sets.front()).is_some_and(|(first, _)| first == number) {
+                break;
+            }
+            self.order.pop_front();
+        }
+        let (_, id) = self.order.front()?;
+        self.by_id.get(id)?.front().map(|(_, set)| set)
+    }
+
+    /// Forgets the oldest; false when there is none.
+    fn pop(&mut self) -> bool {
+        let Some(id) = self.oldest().map(|set| set.id) else { return false };
+        self.order.pop_front();
+        let Some(sets) = self.by_id.get_mut(&id) else { return false };
+        let Some((_, set)) = sets.pop_front() else { return false };
+        if sets.is_empty() {
+            self.by_id.remove(&id);
+        }
+        self.len -= 1;
+        self.bytes -= Self::EACH + set.bytes.len();
+        true
     }
 
     /// Takes out those that waited for this template, in order of arrival.
     pub fn take(&mut self, id: u16) -> Vec<Waits> {
-        if self.sets.is_empty() {
-            return Vec::new();
+        let Some(sets) = self.by_id.remove(&id) else { return Vec::new() };
+        let found: Vec<Waits> = sets.into_iter().map(|(_, set)| set).collect();
+        self.len -= found.len();
+        self.bytes -= found.iter().map(|set| Self::EACH + set.bytes.len()).sum::<usize>();
+        // Numbers of those that went are not to pile up behind one that stays.
+        if self.order.len() > 2 * self.len + 64 {
+            let by_id = &self.by_id;
+            let stays = |(number, id): &(u64, u16)| {
+                by_id.get(id).and_then(|sets| sets.front()).is_some_and(|(first, _)| first <= number)
+            };
+            self.order.retain(stays);
         }
-        let (found, left) = core::mem::take(&mut self.sets).into_iter().partition(|set| set.id == id);
-        self.sets = left;
-        let found: Vec<Waits> = Vec::from(found);
-        self.bytes -= found.iter().map(|set| set.bytes.len()).sum::<usize>();
         found
     }
 
     /// Forgets those that arrived before `limit`; tells how many.
     pub fn expire(&mut self, limit: Nanos) -> u64 {
         let mut gone = 0;
-        while self.sets.front().is_some_and(|set| set.about.arrival < limit) {
-            if let Some(set) = self.sets.pop_front() {
-                self.bytes -= set.bytes.len();
-            }
+        while self.oldest().is_some_and(|set| set.about.arrival < limit) && self.pop() {
             gone += 1;
         }
         gone
@@ -275,15 +311,15 @@ impl Waiting {
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.sets.len()
+        self.len
     }
 
     /// True when none does.
     pub fn is_empty(&self) -> bool {
-        self.sets.is_empty()
+        self.len == 0
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait, and what keeping them costs.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -352,12 +388,27 @@ mod tests {
         for i in 0..300u64 {
             gone += waiting.push(256 + (i % 2) as u16, &about(i), &[i as u8; 1000]);
         }
-        assert_eq!((waiting.len() as u64 + gone, waiting.bytes()), (300, waiting.len() * 1000));
+        let each = Waiting::EACH + 1000;
+        assert_eq!((waiting.len() as u64 + gone, waiting.bytes()), (300, waiting.len() * each));
         assert!(waiting.bytes() <= Waiting::LIMIT && gone > 0);
         assert_eq!(waiting.expire(Nanos::new(gone + 1, 0)), 1);
         let taken = waiting.take(257);
         assert!(taken.windows(2).all(|pair| pair[0].about.arrival < pair[1].about.arrival));
-        assert_eq!((waiting.take(257).len(), waiting.bytes()), (0, waiting.len() * 1000));
+        assert_eq!((waiting.take(257).len(), waiting.bytes()), (0, waiting.len() * each));
+    }
+
+    #[test]
+    fn sets_of_a_byte_cost_what_keeping_them_costs() {
+        let mut waiting = Waiting::default();
+        let gone: u64 = (0..100_000u64).map(|i| waiting.push(256 + (i % 50_000) as u16, &about(i), &[7])).sum();
+        assert_eq!(waiting.len() as u64 + gone, 100_000);
+        assert!(waiting.len() <= Waiting::LIMIT / size_of::<Waits>() && waiting.bytes() <= Waiting::LIMIT);
+        assert!(waiting.order.len() <= 2 * waiting.len() + 64);
+        // The youngest are there, by their template; templates of those that went are not.
+        assert_eq!(waiting.take(256 + (99_999 % 50_000) as u16).len(), 1);
+        assert!(waiting.take(256).is_empty());
+        assert_eq!(waiting.expire(Nanos(u64::MAX)) as usize, Waiting::LIMIT / (Waiting::EACH + 1) - 1);
+        assert!(waiting.is_empty() && waiting.by_id.is_empty() && waiting.order.is_empty() && waiting.bytes() == 0);
     }
 
     #[test]

@@ -147,9 +147,9 @@ impl Sessions {
         self.by_key.get_mut(key).map(|session| Held { session, used: &mut self.used })
     }
 
-    /// Others of the same address, format and domain.
-    pub fn neighbours(&self, key: &Key) -> Vec<Key> {
-        let keys = self.neighbours.get(&key.neighbourhood());
+    /// Others of the same address, format and domain; none when there are more than `most`.
+    pub fn neighbours(&self, key: &Key, most: usize) -> Vec<Key> {
+        let keys = self.neighbours.get(&key.neighbourhood()).filter(|keys| keys.len() <= most);
         keys.into_iter().flatten().filter(|other| *other != key).copied().collect()
     }
 

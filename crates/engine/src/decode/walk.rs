@@ -150,6 +150,8 @@ impl<'b> Walk<'_, 'b> {
                     self.about.init = self.session.init;
                 }
             }
+            // Nothing is in it to wait for.
+            None if bytes.is_empty() => self.session.counters.no_template += 1,
             None => self.missing.push(Missing { id, bytes }),
         }
     }

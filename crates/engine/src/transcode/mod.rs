@@ -49,8 +49,8 @@ pub use per_layout::{PerLayout, Programs};
 pub(crate) use plan::take;
 pub use plan::{Column, Name, Plan, complete};
 pub use program::{Context, Program, Scratch};
-pub use take::{Nothing, Take, Width};
-pub(crate) use take::{ntp, source_id};
+pub(crate) use take::ntp;
+pub use take::{Nothing, Take, Width, source_id};
 pub use tlv::Tlv;
 
 /// Where a short value is stored with what stands before it. Behind the value may be anything.

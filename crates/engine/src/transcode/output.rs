@@ -196,6 +196,7 @@ mod tests {
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
     use crate::decode::templates::{Layouts, Templates};
+    use crate::transcode::Take;
     use flowsonde_wire::export::Transport;
     use flowsonde_wire::export::ipfix::{Specifier, VARIABLE};
 
@@ -256,6 +257,20 @@ mod tests {
         transcoder.flush(&mut out);
         assert_eq!((out.records(), transcoder.pending()), (count as u64, 0));
         out
+    }
+
+    #[test]
+    fn fields_of_no_bytes_are_not_told() {
+        let specifiers = [(4, 1), (8, 0), (12, 0), (7, 2)].map(|(id, length)| Specifier { pen: 0, id, length });
+        let layout = Layouts::default().of(&specifiers, 0).expect("sound");
+        for plan in [Plan::Everything, Plan::Ntopng] {
+            let fields =
+                plan.columns(&layout).into_iter().filter(|column| matches!(column.take, Take::U8(_) | Take::U16(_)));
+            assert_eq!(fields.map(|column| column.name.text()).collect::<Vec<_>>(), ["PROTOCOL", "L4_SRC_PORT"]);
+        }
+        let octets =
+            Plan::Everything.columns(&layout).into_iter().filter(|c| matches!(c.take, Take::Octets(..))).count();
+        assert_eq!(octets, 0);
     }
 
     #[test]

@@ -121,10 +121,11 @@ pub fn complete(template: &Template) -> Template {
     template.iter().chain(needed).collect()
 }
 
-/// Every field that was sent but padding and those `without`, and who sent it.
+/// Every field that was sent but padding and those `without`, and who sent it. A field of no bytes tells nothing, and a thousand
+/// of them would make thirty thousand bytes of a record of one.
 fn everything(layout: &Layout, without: &[u16]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::with_capacity(layout.fields.len());
-    let left_out = |field: &&Field| field.is(PADDING) || without.iter().any(|&id| field.is(id));
+    let left_out = |field: &&Field| field.length == 0 || field.is(PADDING) || without.iter().any(|&id| field.is(id));
     for field in layout.sent().iter().filter(|field| !left_out(field)) {
         let (name, kind) = named(field);
         // The same element twice in a template (RFC 7011, section 8): each is told, the later ones by number.

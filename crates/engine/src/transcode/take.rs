@@ -374,7 +374,7 @@ fn exporter6(address: IpAddr) -> [u8; 16] {
 }
 
 /// A number of probe and exporter together: FNV-1a over both addresses.
-pub(crate) fn source_id(home: [u8; 4], exporter: IpAddr) -> u32 {
+pub fn source_id(home: [u8; 4], exporter: IpAddr) -> u32 {
     let (four, six) = (exporter4(exporter), exporter6(exporter));
     let bytes = home.iter().chain(&four).chain(&six);
     bytes.fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

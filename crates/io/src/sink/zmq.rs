@@ -369,6 +369,11 @@ impl Sink for Zmq {
     }
 }
 
+/// Refuses what is no endpoint; `connects` to it, or else binds.
+pub fn check(endpoint: &str, connects: bool) -> Result<(), Error> {
+    address(endpoint, connects).map(|_| ())
+}
+
 /// An endpoint as libzmq has it, or what is wrong with it.
 fn address(name: &str, connects: bool) -> Result<String, Error> {
     let wrong = |what: &str| Error(format!("--zmq {name}: {what}"));

@@ -1,6 +1,6 @@
 //! From messages of exporters to what takes their records.
 
-use flowsonde_engine::decode::collector::{Collector, Config};
+use flowsonde_engine::decode::collector::{Collector, Config, exporter};
 use flowsonde_engine::decode::filter::{Filter, Sieve};
 use flowsonde_engine::decode::records::{About, InterfaceCounters, Receive, Set, Taken};
 use flowsonde_engine::transcode::Aside;
@@ -166,12 +166,13 @@ impl<W: Way> Take for Desk<W> {
             }
             let interfaces = match self.interfaces.is_empty() {
                 true => None,
-                false => self.interfaces.get_mut(&message.from.ip()),
+                false => self.interfaces.get_mut(&exporter(message)),
             };
             let (sieve, asides) = (self.sieve.as_mut(), self.asides.as_mut());
             let mut out = Out { way: &mut self.way, interfaces, sieve, asides, now: self.now };
             // Why is counted by the collector.
-            if self.collector.message(message, &mut out).is_err()
+            let read = self.collector.message(message, &mut out);
+            if (read.is_err() || !self.collector.is_sound())
                 && let Some(bad) = &self.bad
             {
                 bad.lock().unwrap_or_else(PoisonError::into_inner).write(message);

@@ -1,8 +1,11 @@
 //! Not cached: a transcoder an output, and the messages it makes.
 
 use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use flowsonde_engine::decode::layout::Spans;
 use flowsonde_engine::decode::records::{Set, Taken};
 use flowsonde_engine::encode::Messages;
 use flowsonde_engine::transcode::{Lost, Passed, Transcode};
@@ -16,6 +19,12 @@ use crate::stop::Stop;
 
 /// Empty buffers that are kept for a desk.
 const SPARE: usize = 16;
+/// Bytes of a buffer that is kept: longer ones are rare.
+const KEPT: usize = 4 << 20;
+/// Bytes one output's messages may grow to at a desk before they are handed on. A record of a byte may be told in hundreds.
+const MOST: usize = 32 << 20;
+/// Bytes of a desk that may be on their way to the outputs.
+const UNDER_WAY: usize = 256 << 20;
 
 /// Not cached: every output takes every record, collectors as they are dealt, and makes messages of it.
 pub struct Lines {
@@ -23,6 +32,9 @@ pub struct Lines {
     dealing: Dealing,
     back: SyncSender<Messages>,
     returned: Receiver<Messages>,
+    under_way: Arc<AtomicUsize>,
+    /// Nothing is lost for want of memory: captures are read as fast as outputs take them.
+    patient: bool,
 }
 
 /// Which collectors get a set of records: all of them (`-a`), or one in turn.
@@ -39,14 +51,37 @@ pub struct Parcel {
     pub at: usize,
     pub messages: Messages,
     back: SyncSender<Messages>,
+    weight: Weight,
 }
 
 impl Parcel {
     /// Gives the buffer back to its desk.
-    pub fn done(mut self) {
-        self.messages.clear();
-        // A desk that has enough of them, or is gone, wants no more.
-        let _full = self.back.try_send(self.messages);
+    pub fn done(self) {
+        let Parcel { mut messages, back, weight, .. } = self;
+        if weight.bytes <= KEPT {
+            messages.clear();
+            // A desk that has enough of them, or is gone, wants no more.
+            let _full = back.try_send(messages);
+        }
+    }
+}
+
+/// Bytes that are on their way as long as this lives.
+struct Weight {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    fn new(bytes: usize, all: &Arc<AtomicUsize>) -> Weight {
+        all.fetch_add(bytes, Ordering::Relaxed);
+        Weight { bytes, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -105,7 +140,8 @@ impl Lines {
         let collectors = writes.iter().filter(|writes| writes.is_collector()).count();
         let dealing = Dealing { all: options.export.all_collectors, collectors, turn: 0 };
         let (back, returned) = sync_channel(SPARE);
-        Ok(Lines { all: lines.collect(), dealing, back, returned })
+        let patient = !options.capture.inputs.is_empty();
+        Ok(Lines { all: lines.collect(), dealing, back, returned, under_way: Arc::default(), patient })
     }
 }
 
@@ -124,7 +160,12 @@ impl Way for Lines {
                     continue;
                 }
             }
-            taken = line.transcoder.flows(set, now, &mut line.messages);
+            if !self.patient && line.messages.bytes().len() >= MOST {
+                taken = count(set);
+                line.did.queue_full += u64::from(taken.records);
+            } else {
+                taken = line.transcoder.flows(set, now, &mut line.messages);
+            }
             line.did.records += u64::from(taken.records);
         }
         self.dealing.turn = (self.dealing.turn + 1) % self.dealing.collectors.max(1);
@@ -146,11 +187,13 @@ impl Way for Lines {
     }
 
     fn hand_on(&mut self, _: Nanos, to: &mut dyn FnMut(Parcel) -> bool) {
-        let Lines { all, back, returned, .. } = self;
+        let Lines { all, back, returned, under_way, patient, .. } = self;
         for (at, line) in all.iter_mut().enumerate().filter(|(_, line)| !line.messages.is_empty()) {
             let (records, options) = (line.messages.records(), line.messages.options());
             let messages = mem::replace(&mut line.messages, returned.try_recv().unwrap_or_default());
-            if !to(Parcel { at, messages, back: back.clone() }) {
+            let bytes = messages.bytes().len();
+            let room = *patient || under_way.load(Ordering::Relaxed) + bytes <= UNDER_WAY;
+            if !room || !to(Parcel { at, messages, back: back.clone(), weight: Weight::new(bytes, under_way) }) {
                 line.did.queue_full += records;
                 line.did.options_full += options;
                 // Templates may have been among them.
@@ -174,6 +217,15 @@ impl Way for Lines {
             ..line.did
         }));
     }
+}
+
+/// How many records a set has.
+fn count(set: &Set<'_>) -> Taken {
+    let (mut spans, mut rest, mut records) = (Spans::default(), set.bytes, 0);
+    while let Some((_, after)) = set.layout.split(rest, &mut spans) {
+        (rest, records) = (after, records + 1);
+    }
+    Taken { records, rest: rest.len() }
 }
 
 impl Did for Vec<LineDid> {

@@ -38,7 +38,13 @@ pub fn run<E: Ends>(options: &Options, signal: &Signal) -> Result<(), Stop> {
         let mut desk = Desk::new(options, desks, bad.clone(), ends.way(options, number, desks)?);
         desk.remember(learnt.as_mut());
         let worker = Worker { source, desk, account, sender: sender.clone(), stop: Arc::clone(&stop) };
-        let thread = thread::Builder::new().name(format!("collect {name}")).spawn(move || worker.run());
+        let thread = thread::Builder::new().name(format!("collect {name}")).spawn({
+            let cpus = options.capture.cpus.clone();
+            move || {
+                pipeline::pin(&cpus, number);
+                worker.run()
+            }
+        });
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
     drop(sender);

@@ -121,7 +121,8 @@ impl Output {
 
     fn notices(&mut self) {
         for notice in self.sink.notices() {
-            log::warn("output", &format!("{}: {notice}", self.name));
+            // It begins with the option and its value.
+            log::warn(format!("output {}", self.name), &notice);
         }
     }
 }
@@ -150,7 +151,7 @@ impl Outputs {
         if let Some((name, ntopng)) = &mut self.ntopng {
             ntopng.tick();
             for notice in ntopng.notices() {
-                log::warn("output", &format!("{name}: {notice}"));
+                log::warn(format!("output {name}"), &notice);
             }
         }
     }

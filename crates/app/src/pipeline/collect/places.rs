@@ -1,11 +1,14 @@
 //! Where messages of exporters come from: ports, or captures.
 
+use std::sync::Arc;
+
 use flowsonde_io::source::Input;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
 use flowsonde_wire::export::Transport;
 
 use crate::flags::Options;
 use crate::flags::value::listen::{Listen, Speaks};
+use crate::flags::value::network::Lookup;
 use crate::pipeline::inputs;
 use crate::pipeline::live::now;
 use crate::stop::Stop;
@@ -58,9 +61,7 @@ pub fn open(options: &Options) -> Result<Vec<Named>, Stop> {
                 };
                 boxed(Udp::open(&place(Transport::Udp), &wanted).map_err(failed)?)
             }
-            Speaks::Tcp => {
-                boxed(Streams::open(&place(Transport::Tcp), &exports::stream::Options::default()).map_err(failed)?)
-            }
+            Speaks::Tcp => boxed(Streams::open(&place(Transport::Tcp), &streams(options)).map_err(failed)?),
             Speaks::Tls => open_tls(options, &place(Transport::Tls))?,
             Speaks::Sctp => {
                 let most = exports::stream::Options::default().connections;
@@ -75,6 +76,16 @@ pub fn open(options: &Options) -> Result<Vec<Named>, Stop> {
     Ok(sources)
 }
 
+/// Who is not allowed is not to take a connection's place.
+fn streams(options: &Options) -> exports::stream::Options {
+    let allowed = &options.collect.allowed.0;
+    let gate = (!allowed.is_empty()).then(|| {
+        let allowed = Lookup::new(allowed);
+        exports::stream::Gate(Arc::new(move |address| allowed.contains(address)))
+    });
+    exports::stream::Options { gate, ..exports::stream::Options::default() }
+}
+
 #[cfg(feature = "tls")]
 fn open_tls(options: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, Stop> {
     let collect = &options.collect;
@@ -82,7 +93,7 @@ fn open_tls(options: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, S
         return Err(Stop::Usage(format!("-3 {place}: needs a certificate; give --tls-cert and --tls-priv-key")));
     };
     let identity = exports::tls::Identity { certificate, key, authority: collect.tls_ca.clone() };
-    let opened = exports::tls::open(place, &identity, &exports::stream::Options::default());
+    let opened = exports::tls::open(place, &identity, &streams(options));
     Ok(boxed(opened.map_err(|error| Stop::Failed(error.0))?))
 }
 

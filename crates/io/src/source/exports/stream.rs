@@ -10,7 +10,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ use crate::sink::dial::watch_peer;
 use crate::source::kernel::ready;
 
 /// How connections are taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Threads to share them.
     pub workers: usize,
@@ -36,11 +36,32 @@ pub struct Options {
     pub silence: Duration,
     /// A peer that the kernel hears nothing of for so long, asked though, is gone.
     pub gone: Duration,
+    /// A peer that never sent anything for so long after it came is let go: it only takes a place.
+    pub mute: Duration,
+    /// Who may connect; `None` is everybody.
+    pub gate: Option<Gate>,
+}
+
+/// Says who may connect.
+#[derive(Clone)]
+pub struct Gate(pub Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl core::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Gate")
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { workers: 1, connections: 1_024, silence: Duration::from_secs(1), gone: Duration::from_secs(120) }
+        Options {
+            workers: 1,
+            connections: 1_024,
+            silence: Duration::from_secs(1),
+            gone: Duration::from_secs(120),
+            mute: Duration::from_secs(120),
+            gate: None,
+        }
     }
 }
 
@@ -170,7 +191,7 @@ impl Streams {
                 place: *place,
                 port: listener.local_addr()?.port(),
                 listener,
-                options: *options,
+                options: options.clone(),
                 wrap: Arc::clone(&wrap),
                 counts: Arc::clone(&counts),
                 worker,
@@ -225,6 +246,11 @@ impl Streams {
     }
 
     fn welcome(&mut self, stream: TcpStream, from: SocketAddr) {
+        if self.options.gate.as_ref().is_some_and(|gate| !gate.0(from.ip())) {
+            self.counters.refused += 1;
+            self.tell(format!("{from} was turned away: it is not allowed"));
+            return;
+        }
         let total: usize = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
         if total >= self.options.connections {
             self.counters.refused += 1;
@@ -346,7 +372,9 @@ impl Streams {
             if connection.perhaps && now.duration_since(connection.heard) >= self.options.silence {
                 total += connection.last(port, take, &mut self.counters, transport);
             }
-            if !connection.begun && now.duration_since(connection.since) >= HANDSHAKE {
+            let mute =
+                connection.heard == connection.since && now.duration_since(connection.since) >= self.options.mute;
+            if mute || !connection.begun && now.duration_since(connection.since) >= HANDSHAKE {
                 late.push(at);
             }
         }
@@ -605,6 +633,41 @@ mod tests {
         let mut fourth = dial(port);
         fourth.write_all(&message(20, 4)).unwrap();
         kept.until(&mut streams, |kept| kept.messages.len() == 3);
+    }
+
+    #[test]
+    fn who_is_not_allowed_takes_no_place() {
+        let gate = Gate(Arc::new(|address| address != IpAddr::from([127, 0, 0, 1])));
+        let (mut streams, port) = one(Options { connections: 1, gate: Some(gate), ..Options::default() });
+        let mut refused = dial(port);
+        let mut kept = Kept::default();
+        let clock = Instant::now();
+        while streams.counters().refused == 0 {
+            streams.poll(&mut kept).unwrap();
+            assert!(clock.elapsed() < Duration::from_secs(10));
+        }
+        assert!(matches!(refused.read(&mut [0; 1]), Ok(0) | Err(_)));
+        assert!(streams.notices()[0].contains("it is not allowed"));
+        assert_eq!(streams.counters().sessions, 0);
+    }
+
+    #[test]
+    fn who_never_says_anything_is_let_go() {
+        let (mut streams, port) = one(Options { connections: 1, mute: Duration::ZERO, ..Options::default() });
+        let mute = dial(port);
+        let mut kept = Kept::default();
+        kept.until(&mut streams, |kept| kept.closed.len() == 1);
+        drop(mute);
+        let (mut streams, port) = one(Options { connections: 1, mute: Duration::from_secs(1), ..Options::default() });
+        let mut speaks = dial(port);
+        speaks.write_all(&message(20, 1)).unwrap();
+        kept = Kept::default();
+        kept.until(&mut streams, |kept| kept.messages.len() == 1);
+        let clock = Instant::now();
+        while clock.elapsed() < Duration::from_millis(1500) {
+            streams.poll(&mut kept).unwrap();
+        }
+        assert!(kept.closed.is_empty(), "who said something stays");
     }
 
     #[test]

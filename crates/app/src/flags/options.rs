@@ -1,5 +1,6 @@
 //! Everything that was asked for, typed, one struct a topic; and the checks that need more than one option.
 
+#[cfg(feature = "zmq")]
 use flowsonde_io::sink::zmq;
 
 use super::accepted::Accepted;
@@ -161,6 +162,7 @@ impl Options {
 
     /// Refuses two uses of the standard output, and any of it by a daemon.
     fn check_streams(&self) -> Result<(), Stop> {
+        #[cfg(feature = "zmq")]
         for endpoint in &self.zmq.endpoints {
             zmq::check(endpoint, self.zmq.probe_mode).map_err(|error| Stop::Usage(error.0))?;
         }

@@ -123,9 +123,12 @@ impl<K: Key> Program<K> {
         self.prepare(set, home, scratch, out);
         let Scratch { spans, lists, same, ends } = scratch;
         let mut page = [0; PAGE];
+        // Made once: of every record it would be read, whole, while its parts are still on their way to memory.
+        let mut context = Context { about: set.about, home, sampling: usual, templates: set.templates, lists };
         while let Some((record, after)) = set.layout.split(rest, spans) {
-            let sampling = if silent { usual } else { set.samplers.told_of(set.layout, &record, spans) };
-            let context = Context { about: set.about, home, sampling, templates: set.templates, lists };
+            if !silent {
+                context.sampling = set.samplers.told_of(set.layout, &record, spans);
+            }
             self.record(&record, rest, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;

@@ -36,7 +36,7 @@ demo: build ## Meter the capture shipped in demo/: a summary, and the flows in d
 	@head -n 1 demo/flows.json
 
 .PHONY: test
-test: deps fmt clippy check-tests check-docs deny ## Everything that has to pass from the repository alone
+test: deps fmt clippy check-tests check-fuzz check-docs deny ## Everything that has to pass from the repository alone
 	@echo 'make test: passed'
 
 .PHONY: fmt
@@ -52,6 +52,11 @@ clippy: deps
 .PHONY: check-tests
 check-tests: deps
 	env -u BLESS $(CARGO) test --locked --workspace
+
+# That they compile; `make fuzz` runs them.
+.PHONY: check-fuzz
+check-fuzz: deps
+	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 .PHONY: check-docs
 check-docs: deps

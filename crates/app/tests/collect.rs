@@ -463,6 +463,16 @@ fn templates_outlive_a_restart() {
     assert_eq!((&after["IPV4_SRC_ADDR"], &after["IN_BYTES"]), (&"10.0.0.3".into(), &1030.into()));
     let ledger = ledger(&scratch);
     assert_eq!((ledger.note("sets", "templates_restored"), ledger.note("sets", "templates_received")), (2, 0));
+    // The exporter was started anew too, and sends from other ports since, twice.
+    for n in [4, 5] {
+        fs::remove_file(scratch.0.join("out")).unwrap();
+        let live = Live::start(&scratch, UdpSocket::bind("127.0.0.1:0").unwrap(), &arguments);
+        live.send(&data(n));
+        Live::wait_for(&scratch, 1);
+        live.stop();
+        let after: Value = serde_json::from_str(fs::read_to_string(scratch.0.join("out")).unwrap().trim()).unwrap();
+        assert_eq!(after["IN_BYTES"], 1000 + 10 * n);
+    }
 }
 
 #[test]

@@ -269,7 +269,8 @@ pub const SPEC: Group = Group {
             help: "Collect only flows that meet this condition; with ! those that do not",
             doc: "`NETWORK,...` is met by flows from or to one of the networks; `ELEMENT=VALUE,...` where the element has one of \
                   the values: numbers, ranges of numbers, networks. Given several times, all are to be met. Flows that are \
-                  left out are counted as `filtered`.",
+                  left out are counted as `filtered`. Counters are compared as they were sent, not multiplied by the rate of \
+                  sampling.",
             good: &["192.168.0.0/16", "!L4_DST_PORT=53,8000-8999", "PROTOCOL=6", "SRC_AS=64512"],
             bad: &["", "PROTOCOL=tcp", "NOPE=1"],
             apply: |options, text| {

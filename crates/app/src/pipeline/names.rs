@@ -26,7 +26,8 @@ pub struct Names {
     interfaces: BTreeMap<IpAddr, BTreeMap<u32, String>>,
     count: usize,
     due_values: BTreeSet<Of>,
-    due_exporters: BTreeSet<IpAddr>,
+    /// Exporters, and the first of their interfaces that is due.
+    due_exporters: BTreeSet<(IpAddr, u32)>,
     /// Names there was no room for, as [`REFUSED`] has them, each as often as it was told.
     refused: [u64; 4],
 }
@@ -77,7 +78,7 @@ impl Names {
         }
         self.count += usize::from(before.is_none());
         self.interfaces.entry(exporter).or_default().insert(index, name);
-        self.due_exporters.insert(exporter);
+        self.due_exporters.insert((exporter, 0));
     }
 
     /// Names there was no room for, by what they are of.
@@ -88,7 +89,7 @@ impl Names {
     /// All of it is due again.
     pub fn renew(&mut self) {
         self.due_values.extend(self.values.keys());
-        self.due_exporters.extend(self.interfaces.keys());
+        self.due_exporters.extend(self.interfaces.keys().map(|exporter| (*exporter, 0)));
     }
 
     /// The next that is due.
@@ -96,10 +97,12 @@ impl Names {
         if let Some(of) = self.due_values.pop_first() {
             return self.values.get(&of).map(|text| Due::Value(text.clone()));
         }
-        let exporter = self.due_exporters.pop_first()?;
+        let (exporter, from) = self.due_exporters.pop_first()?;
         let mut text = format!("{{\"{exporter}\":{{").into_bytes();
-        for (i, (index, name)) in self.interfaces.get(&exporter)?.iter().enumerate() {
+        for (i, (index, name)) in self.interfaces.get(&exporter)?.range(from..).enumerate() {
+            // The others in a message of their own.
             if text.len() > LONGEST {
+                self.due_exporters.insert((exporter, *index));
                 break;
             }
             text.extend_from_slice(format!("{}\"{index}\":\"", if i == 0 { "" } else { "," }).as_bytes());
@@ -161,9 +164,16 @@ mod tests {
         assert_eq!((names.count, names.values.len()), (INTERFACES, VALUES));
         let refused: Vec<u64> = names.refused().map(|(_, count)| count).collect();
         assert_eq!(refused, [(70_000 - INTERFACES + 5000) as u64, (70_000 - VALUES) as u64, 7, 5]);
-        assert!(all(&mut names).iter().all(|due| match due {
-            Due::Value(text) | Due::Interfaces(text) => text.len() < 32_768,
-        }));
+        let mut told = 0;
+        for due in all(&mut names) {
+            let (Due::Value(text) | Due::Interfaces(text)) = &due;
+            assert!(text.len() < 32_768);
+            if let Due::Interfaces(text) = &due {
+                let names: BTreeMap<IpAddr, BTreeMap<u32, String>> = serde_json::from_str(text).expect("JSON");
+                told += names.values().map(BTreeMap::len).sum::<usize>();
+            }
+        }
+        assert_eq!(told, INTERFACES);
         let mut names = Names::default();
         for exporter in 0..5000u32 {
             names.interface(std::net::Ipv4Addr::from(exporter).into(), 1, "x".to_owned());

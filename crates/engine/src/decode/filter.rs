@@ -85,19 +85,21 @@ impl Condition {
 pub struct Sieve {
     filter: Filter,
     by_number: HashMap<u32, (Weak<Layout>, Vec<Vec<Field>>)>,
+    /// Layouts at which dead ones are swept out.
+    sweep: usize,
     spans: Spans,
     /// Records left out, by the first condition each did not meet.
     dropped: Vec<u64>,
 }
 
 impl Sieve {
-    /// Most layouts that are remembered before dead ones are swept out.
-    const SWEEP: usize = 4096;
+    /// Layouts that are not worth sweeping.
+    const FEW: usize = 4096;
 
     /// With this filter.
     pub fn new(filter: Filter) -> Sieve {
         let dropped = vec![0; filter.conditions.len()];
-        Sieve { filter, by_number: HashMap::new(), spans: Spans::default(), dropped }
+        Sieve { filter, by_number: HashMap::new(), sweep: Self::FEW, spans: Spans::default(), dropped }
     }
 
     /// Every condition, and the records that were left out as they did not meet it.
@@ -108,8 +110,9 @@ impl Sieve {
     /// Hands on the records that pass, in runs as long as can be. Tells how many there were, wanted or not, and how many
     /// bytes stand behind the last.
     pub fn sift(&mut self, set: &Set<'_>, pass: &mut dyn FnMut(&Set<'_>)) -> super::records::Taken {
-        if self.by_number.len() >= Self::SWEEP && !self.by_number.contains_key(&set.layout.number) {
+        if self.by_number.len() >= self.sweep && !self.by_number.contains_key(&set.layout.number) {
             self.by_number.retain(|_, (layout, _)| layout.strong_count() > 0);
+            self.sweep = (2 * self.by_number.len()).max(Self::FEW);
         }
         let conditions = &self.filter.conditions;
         let (_, fields) = self.by_number.entry(set.layout.number).or_insert_with(|| {

@@ -61,7 +61,7 @@ impl Session {
         }
     }
 
-    /// Takes for known what an earlier run learnt.
+    /// Takes for known what an earlier run learnt, but the time of the exporter's start.
     pub(super) fn restore(&mut self, saved: &Saved, layouts: &mut Layouts) {
         for (id, shape, refreshed) in &saved.templates {
             let fields = shape.specifiers.iter().map(|&(pen, id, length)| Specifier { pen, id, length });
@@ -70,7 +70,6 @@ impl Session {
             self.counters.templates_restored += u64::from(known);
         }
         self.samplers = core::mem::take(&mut self.samplers).restored(&saved.samplers);
-        self.init = saved.init;
     }
 
     /// What it did, with what its sequence numbers tell.

@@ -72,6 +72,8 @@ pub(super) struct Sessions {
     crowded_out: u64,
     /// What an earlier run learnt.
     saved: Arc<Exporters>,
+    /// Who was heard of last in earlier runs, by address, format and domain.
+    known: HashMap<(IpAddr, Version, u32), Key>,
 }
 
 /// A session at hand.
@@ -92,6 +94,14 @@ impl Held<'_> {
 impl Sessions {
     /// Sessions that begin now know what an earlier run learnt of them.
     pub fn remember(&mut self, saved: Arc<Exporters>) {
+        self.known.clear();
+        let heard = |key: &Key| saved.get(key).and_then(|saved| saved.templates.iter().map(|(.., at)| *at).max());
+        for key in saved.keys() {
+            let last = self.known.entry(key.neighbourhood()).or_insert(*key);
+            if (heard(last), *last) < (heard(key), *key) {
+                *last = *key;
+            }
+        }
         self.saved = saved;
     }
 
@@ -120,9 +130,18 @@ impl Sessions {
         layouts: &mut Layouts,
     ) -> Held<'_> {
         let session = self.by_key.entry(key).or_insert_with(|| {
-            self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1)).push(key);
+            let neighbours = self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1));
+            neighbours.push(key);
             let mut session = Box::new(Session::new(*about, Samplers::forced(config.rate, !config.upscale)));
             if let Some(saved) = self.saved.get(&key) {
+                session.restore(saved, layouts);
+                session.init = saved.init;
+            } else if key.transport == Transport::Udp
+                && let Some(last) = self.known.get(&key.neighbourhood())
+                && !neighbours.contains(last)
+                && let Some(saved) = self.saved.get(last)
+            {
+                // It sends from another port than before. Whether it was started anew since is not known.
                 session.restore(saved, layouts);
             }
             session

@@ -101,8 +101,17 @@ pub fn interface(sample: &InterfaceCounters<'_>, about: &About) -> Option<Aside>
     (!name.is_empty()).then_some(Aside::Interface { exporter: about.exporter, index, name })
 }
 
+/// Who takes what is told.
+pub trait Gather {
+    /// Whether the next is taken; asked before it is put into words. What is not is counted.
+    fn has_room(&mut self) -> bool;
+
+    /// Takes it.
+    fn take(&mut self, aside: Aside);
+}
+
 /// What records of options data tell.
-pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn FnMut(Aside)) {
+pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn Gather) {
     let told = Told::of(set.layout);
     if told.value.is_none() && told.interface.is_none() {
         return;
@@ -113,17 +122,22 @@ pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn FnMut(Aside))
     while let Some((record, after)) = set.layout.split(rest, spans) {
         rest = after;
         if let Some((index, text)) = told.interface {
-            let name = name(record.value(text, spans));
-            if !name.is_empty() {
+            let text = record.value(text, spans);
+            if text.first().is_some_and(|first| *first != 0) && out.has_room() {
                 let index = record.number(index, spans) as u32;
-                out(Aside::Interface { exporter: set.about.exporter, index, name });
+                let name = name(text);
+                if !name.is_empty() {
+                    out.take(Aside::Interface { exporter: set.about.exporter, index, name });
+                }
             }
         }
-        if let Some(field) = told.value {
+        if let Some(field) = told.value
+            && out.has_room()
+        {
             let sampling = sampling::Told { rate: 1, by: sampling::By::Nothing, scale: 1 };
             let context = Context { about: set.about, home: &home, sampling, templates: set.templates, lists };
             if let Some(aside) = explained(field, set.layout, &record, spans, &context) {
-                out(aside);
+                out.take(aside);
             }
         }
     }

@@ -37,7 +37,7 @@ mod tlv;
 
 pub use announced::Announced;
 pub use application::Applications;
-pub use aside::{Aside, LONGEST_NAME, counter, interface, options};
+pub use aside::{Aside, Gather, LONGEST_NAME, counter, interface, options};
 pub use batch::{AsJson, AsTlv, Batching, Form};
 pub use csv::TextLines;
 pub use export::{Export, Export5};

@@ -1,7 +1,7 @@
 //! What exporters tell besides flows, on its way from a desk to ntopng: bounded, and counted.
 
 use flowsonde_engine::decode::records::{About, InterfaceCounters, Set};
-use flowsonde_engine::transcode::{self, Aside, Scratch};
+use flowsonde_engine::transcode::{self, Aside, Gather, Scratch};
 use flowsonde_wire::Nanos;
 
 /// Most in a second, by the time of messages: counters of 1,600 ports every half minute are 53.
@@ -12,9 +12,48 @@ const MOST: u32 = 2000;
 pub struct Asides {
     gathered: Vec<Aside>,
     scratch: Scratch,
+    rate: Rate,
+    pub counters: Counters,
+}
+
+/// How many were taken in a second.
+#[derive(Default)]
+struct Rate {
     second: u64,
     taken: u32,
-    pub counters: Counters,
+}
+
+impl Rate {
+    /// Whether there is room for another.
+    fn has_room(&mut self, now: Nanos) -> bool {
+        if self.second != now.seconds() {
+            *self = Rate { second: now.seconds(), taken: 0 };
+        }
+        self.taken < MOST
+    }
+}
+
+/// What is gathered at a time.
+struct At<'a> {
+    asides: &'a mut Asides,
+    now: Nanos,
+}
+
+impl Gather for At<'_> {
+    fn has_room(&mut self) -> bool {
+        let room = self.asides.rate.has_room(self.now);
+        if !room {
+            self.asides.counters.told += 1;
+            self.asides.counters.rate_limit += 1;
+        }
+        room
+    }
+
+    fn take(&mut self, aside: Aside) {
+        self.asides.counters.told += 1;
+        self.asides.rate.taken += 1;
+        self.asides.gathered.push(aside);
+    }
 }
 
 /// `told = handed on + rate_limit + export_queue_full`.
@@ -31,30 +70,21 @@ pub struct Counters {
 impl Asides {
     /// Takes counters of an interface, and its name.
     pub fn counters(&mut self, sample: &InterfaceCounters<'_>, about: &About, now: Nanos) {
-        for aside in [transcode::counter(sample, about), transcode::interface(sample, about)].into_iter().flatten() {
-            self.take(aside, now);
+        let mut at = At { asides: self, now };
+        for tell in [transcode::counter, transcode::interface] {
+            if at.has_room()
+                && let Some(aside) = tell(sample, about)
+            {
+                at.take(aside);
+            }
         }
     }
 
     /// Takes options data.
     pub fn options(&mut self, set: &Set<'_>, now: Nanos) {
         let mut scratch = core::mem::take(&mut self.scratch);
-        transcode::options(set, &mut scratch, &mut |aside| self.take(aside, now));
+        transcode::options(set, &mut scratch, &mut At { asides: self, now });
         self.scratch = scratch;
-    }
-
-    fn take(&mut self, aside: Aside, now: Nanos) {
-        self.counters.told += 1;
-        if self.second != now.seconds() {
-            self.second = now.seconds();
-            self.taken = 0;
-        }
-        if self.taken >= MOST {
-            self.counters.rate_limit += 1;
-            return;
-        }
-        self.taken += 1;
-        self.gathered.push(aside);
     }
 
     /// What was gathered since.
@@ -71,7 +101,10 @@ mod tests {
     fn no_more_than_so_many_a_second() {
         let mut asides = Asides::default();
         for n in 0..3 * MOST {
-            asides.take(Aside::Counter(String::new()), Nanos::new((n / (2 * MOST)).into(), 0));
+            let mut at = At { asides: &mut asides, now: Nanos::new((n / (2 * MOST)).into(), 0) };
+            if at.has_room() {
+                at.take(Aside::Counter(String::new()));
+            }
         }
         assert_eq!(asides.gathered().map(|all| all.len()), Some(2 * MOST as usize));
         assert_eq!((asides.counters.told, asides.counters.rate_limit), (u64::from(3 * MOST), u64::from(MOST)));

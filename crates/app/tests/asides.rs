@@ -170,6 +170,42 @@ fn ntopng_is_told_in_every_way_of_collecting() {
     }
 }
 
+/// What events say of an exporter's number is what its records say.
+#[test]
+fn exporters_have_one_number() {
+    let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let scratch = Scratch::new();
+    let subscriber = Subscriber::new();
+    let zmq = ["--zmq", &subscriber.endpoint, "--zmq-probe-mode", "--zmq-disable-compression", "--zmq-format", "j"];
+    let way = ["-3", &format!("127.0.0.1:{port}"), "-T", "%IPV4_SRC_ADDR %UNIQUE_SOURCE_ID"];
+    let mut run = scratch.command(&[&zmq[..], &way].concat()).spawn().unwrap();
+    let (mut of_records, mut of_event) = (None, None);
+    while of_records.is_none() || of_event.is_none() {
+        let Some((topic, payload)) = subscriber.next() else { panic!("{of_records:?} {of_event:?}") };
+        let told: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        match topic.as_str() {
+            // 35632.589
+            "flow" => of_records = told[0]["58061"].as_u64(),
+            "event" => {
+                of_event = find(&told, "unique_source_id", "127.0.0.1").or(of_event);
+                exporter.send_to(&router().bytes(), ("127.0.0.1", port)).unwrap();
+            }
+            _ => {}
+        }
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(of_records, of_event);
+}
+
+/// A number of an exporter, wherever it stands.
+fn find(told: &Value, name: &str, exporter: &str) -> Option<u64> {
+    let fields = told.as_object()?;
+    let own = fields.get(exporter).and_then(|of| of[name].as_u64());
+    own.or_else(|| fields.values().find_map(|inner| find(inner, name, exporter)))
+}
+
 /// Collects in the folder, in pass-through: the flows as JSON, and what was sent to a collector.
 fn passed(scratch: &Scratch, version: &str) -> (Vec<Value>, Vec<Vec<u8>>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

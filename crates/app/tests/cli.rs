@@ -686,3 +686,24 @@ fn a_ledger_that_cannot_be_written_does_not_stop_it() {
 fn sigint_ends_a_silent_input() {
     ended_by("INT", false);
 }
+
+#[cfg(feature = "zmq")]
+#[test]
+fn endpoints_that_are_none_are_refused_before_anything_is_done() {
+    let scratch = Scratch::new();
+    for (endpoint, said) in [
+        ("tcp://nowhere", "no port"),
+        ("tcp://192.0.2.1:", "not a port"),
+        ("tcp://192.0.2.1:x", "not a port"),
+        ("tcp://*:70000", "not a port"),
+        ("ipx://a", "not an endpoint"),
+        ("", "needs a value"),
+    ] {
+        for arguments in [&["-3", "any", "-i", "in.pcap", "--zmq", endpoint][..], &["-i", "in.pcap", "--zmq", endpoint]]
+        {
+            let ran = scratch.run(arguments);
+            assert_eq!(ran.code, Some(2), "{endpoint}: {}", ran.err);
+            assert!(ran.err.contains("--zmq") && ran.err.contains(said), "{endpoint}: {}", ran.err);
+        }
+    }
+}

@@ -237,3 +237,56 @@ impl Did for Vec<LineDid> {
         self.iter().map(|line| line.queue_full).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowsonde_engine::decode::Collector;
+    use flowsonde_engine::decode::collector::Config;
+    use flowsonde_engine::decode::records::Receive;
+    use flowsonde_wire::export::{Datagram, Transport};
+
+    struct Give<'a>(&'a mut Lines);
+
+    impl Receive for Give<'_> {
+        fn flows(&mut self, set: &Set<'_>) -> Taken {
+            self.0.flows(set, Nanos(0))
+        }
+    }
+
+    fn v9(id: u16, body: &[u8]) -> Vec<u8> {
+        let head = [9_u16, 1, 0, 0, 0x6553, 0xf100, 0, 0, 0, 0, id, 4 + body.len() as u16];
+        head.into_iter().flat_map(u16::to_be_bytes).chain(body.iter().copied()).collect()
+    }
+
+    /// Records of twenty fields of a byte, told in hundreds of bytes each.
+    #[test]
+    fn what_a_desk_makes_has_an_end_and_what_is_beyond_is_counted() {
+        const RECORDS: u64 = 3000;
+        let fields = (0..20).flat_map(|n| [4_u16 + n % 2, 1]);
+        let template: Vec<u8> = [256, 20].into_iter().chain(fields).flat_map(u16::to_be_bytes).collect();
+        let mut lines = Lines::new(&Options::default(), 0, &[Writes::Json]).expect("sound");
+        let mut collector = Collector::new(Config::default());
+        let data = v9(256, &vec![7; 20 * RECORDS as usize]);
+        let rounds = 2 * MOST / (RECORDS as usize * 100);
+        for bytes in [&v9(0, &template)].into_iter().chain(std::iter::repeat_n(&data, rounds)) {
+            let from = ([192, 0, 2, 1], 2055).into();
+            let message = Datagram { time: Nanos(0), transport: Transport::Udp, from, to: 2055, local: None, bytes };
+            collector.message(&message, &mut Give(&mut lines)).expect("NetFlow");
+        }
+        let told = |lines: &Lines| {
+            let mut did = Vec::new();
+            lines.tell(&mut did);
+            (did[0].records, did[0].queue_full)
+        };
+        let all = rounds as u64 * RECORDS;
+        let made = lines.all[0].messages.bytes().len();
+        assert!((MOST..MOST + (4 << 20)).contains(&made), "{made}");
+        let records = lines.all[0].messages.records();
+        assert!(told(&lines) == (all, all - records) && records < all, "{records} of {all}");
+        // As much is on its way already as may be.
+        lines.under_way.fetch_add(UNDER_WAY, Ordering::Relaxed);
+        lines.hand_on(Nanos(0), &mut |_| unreachable!("there is no room"));
+        assert_eq!(told(&lines), (all, all));
+    }
+}

@@ -11,11 +11,13 @@ mod monitor;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod zap;
 
 pub use key::{PublicKey, SecretKey, keypair};
 pub use lent::{Buffer, Pool, Returned};
 pub use monitor::{Event, Monitor};
 pub use socket::{Context, Kind, Set, Socket};
+pub use zap::Gate;
 
 /// Why a call failed.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod export;
 pub mod frame;
 pub mod link;
 pub mod net;
+pub mod relay;
 pub mod transport;
 
 pub use cursor::{Cursor, Short};

@@ -42,6 +42,7 @@ unsafe extern "C" {
     pub(super) fn zmq_msg_close(message: *mut Message) -> c_int;
     pub(super) fn zmq_msg_data(message: *mut Message) -> *mut c_void;
     pub(super) fn zmq_msg_size(message: *const Message) -> usize;
+    pub(super) fn zmq_msg_gets(message: *const Message, property: *const c_char) -> *const c_char;
     pub(super) fn zmq_msg_more(message: *const Message) -> c_int;
     pub(super) fn zmq_curve_keypair(public: *mut c_char, secret: *mut c_char) -> c_int;
     pub(super) fn zmq_curve_public(public: *mut c_char, secret: *const c_char) -> c_int;

@@ -22,6 +22,11 @@ impl PublicKey {
         decode(text).map(PublicKey)
     }
 
+    /// Of its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        PublicKey(bytes)
+    }
+
     /// As 40 characters in Z85.
     pub fn to_z85(&self) -> String {
         encode(&self.0)
@@ -34,6 +39,11 @@ impl PublicKey {
 }
 
 impl SecretKey {
+    /// Of its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        SecretKey(bytes)
+    }
+
     /// Of 40 characters in Z85; None when it is something else.
     pub fn from_z85(text: &str) -> Option<Self> {
         decode(text).map(SecretKey)

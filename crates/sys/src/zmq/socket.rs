@@ -43,6 +43,10 @@ pub enum Kind {
     Sub,
     /// Publishes, and receives what is subscribed to: a 1 and a prefix; or no longer is: a 0 and a prefix.
     XPub,
+    /// Answers requests, one after the other.
+    Rep,
+    /// Of several peers: the first part of a message is who it is from or for.
+    Router,
 }
 
 /// An option of a socket, and its value.
@@ -83,6 +87,18 @@ pub enum Set<'a> {
     NoDrop(bool),
     /// Of [`Kind::XPub`]: tell of every subscription and every end of one, not just of the first and the last.
     TellAll(bool),
+    /// Of [`Kind::Router`]: a message for a peer that is gone, or whose queue is full, is an error instead of dropped.
+    Mandatory(bool),
+    /// Of [`Kind::Router`]: an empty message goes to every new peer, so that it learns who we are.
+    Probe(bool),
+    /// Where a gate is asked about whoever connects, by its domain.
+    ZapDomain(&'a str),
+    /// Asks a silent peer whether it lives, so often, and gives it up after so long.
+    Heartbeat(Duration, Duration),
+    /// From one attempt to connect to the next: the first time, doubled up to the second.
+    Reconnect(Duration, Duration),
+    /// A peer that takes longer to say who it is is let go.
+    Handshake(Duration),
     /// Be the server of CURVE, which has a [`SecretKey`](Set::CurveSecretKey) that is known.
     CurveServer(bool),
     /// Own public key; of clients.
@@ -118,6 +134,8 @@ impl Context {
             Kind::Pub => 1,
             Kind::Sub => 2,
             Kind::XPub => 9,
+            Kind::Rep => 4,
+            Kind::Router => 6,
         };
         // SAFETY: the context lives.
         let raw = unsafe { ffi::zmq_socket(self.0.0.as_ptr(), number) };
@@ -153,6 +171,18 @@ impl Socket {
             Set::Subscribe(prefix) => self.set_bytes(6, prefix),
             Set::NoDrop(on) => self.set_number(69, c_int::from(on)),
             Set::TellAll(on) => self.set_number(78, c_int::from(on)),
+            Set::Mandatory(on) => self.set_number(33, c_int::from(on)),
+            Set::Probe(on) => self.set_number(51, c_int::from(on)),
+            Set::ZapDomain(domain) => self.set_bytes(55, domain.as_bytes()),
+            Set::Heartbeat(every, limit) => {
+                self.set_number(75, millis(Some(every)))?;
+                self.set_number(77, millis(Some(limit)))
+            }
+            Set::Reconnect(first, most) => {
+                self.set_number(18, millis(Some(first)))?;
+                self.set_number(21, millis(Some(most)))
+            }
+            Set::Handshake(limit) => self.set_number(66, millis(Some(limit))),
             Set::CurveServer(on) => self.set_number(47, c_int::from(on)),
             Set::CurvePublicKey(key) => self.set_bytes(48, key.bytes()),
             Set::CurveSecretKey(key) => self.set_bytes(49, key.bytes()),
@@ -213,15 +243,20 @@ impl Socket {
 
     /// Receives a part of a message into `bytes`, waiting up to [`Set::ReceiveTimeout`]. Tells whether there are more.
     pub fn receive(&self, bytes: &mut Vec<u8>) -> Result<bool, Error> {
-        self.receive_with(bytes, 0)
+        self.receive_with(bytes, 0, None)
+    }
+
+    /// The same, and who the gate took the peer for, in `user`; empty where there is no gate.
+    pub fn receive_from(&self, bytes: &mut Vec<u8>, user: &mut String) -> Result<bool, Error> {
+        self.receive_with(bytes, 0, Some(user))
     }
 
     /// The same without waiting.
     pub fn receive_now(&self, bytes: &mut Vec<u8>) -> Result<bool, Error> {
-        self.receive_with(bytes, ffi::DONTWAIT)
+        self.receive_with(bytes, ffi::DONTWAIT, None)
     }
 
-    fn receive_with(&self, bytes: &mut Vec<u8>, flags: c_int) -> Result<bool, Error> {
+    fn receive_with(&self, bytes: &mut Vec<u8>, flags: c_int, user: Option<&mut String>) -> Result<bool, Error> {
         bytes.clear();
         let mut message = Message::blank();
         // SAFETY: memory for a message; then an initialised message and an open socket; then as many bytes as the
@@ -233,6 +268,13 @@ impl Socket {
                 let (data, length) = (ffi::zmq_msg_data(&mut message).cast::<u8>(), ffi::zmq_msg_size(&message));
                 if !data.is_null() && length > 0 {
                     bytes.extend_from_slice(core::slice::from_raw_parts(data, length));
+                }
+            }
+            if let Some(user) = user {
+                user.clear();
+                let text = ffi::zmq_msg_gets(&message, c"User-Id".as_ptr());
+                if received.is_ok() && !text.is_null() {
+                    user.push_str(&core::ffi::CStr::from_ptr(text).to_string_lossy());
                 }
             }
             let more = ffi::zmq_msg_more(&message) == 1;

@@ -80,6 +80,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/tlv.py
 	$(PYTHON) tests/conformance/labels.py
 	$(PYTHON) tests/oracle/signs.py
+	$(CARGO) run --locked --release --quiet -p flowsonde-io --example check_corpus -- "$${CORPUS:-../shared/corpus}"
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
 .PHONY: conformance-full

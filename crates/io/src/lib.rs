@@ -5,3 +5,4 @@ pub mod memory;
 pub mod process;
 pub mod sink;
 pub mod source;
+pub mod spool;

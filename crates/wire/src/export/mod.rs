@@ -1,5 +1,6 @@
 //! Messages of flow export protocols: their headers and the few fixed parts behind them.
 
+pub mod check;
 pub mod datagram;
 pub mod ipfix;
 pub mod netflow5;

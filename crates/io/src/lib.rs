@@ -3,6 +3,7 @@
 
 pub mod memory;
 pub mod process;
+pub mod relay;
 pub mod sink;
 pub mod source;
 pub mod spool;

@@ -159,6 +159,40 @@ impl Collector {
         result
     }
 
+    /// Takes the templates of a message that came before, once more. What else it holds counts nowhere.
+    pub fn learn(&mut self, message: &Datagram<'_>) {
+        let Ok(version) = version(message.bytes) else { return };
+        let mut c = Cursor::new(message.bytes);
+        let domain = match version {
+            Version::V9 => netflow9::Header::read(&mut c).map(|header| header.source_id),
+            Version::Ipfix => ipfix::Header::read(&mut c).map(|header| header.domain),
+            _ => return,
+        };
+        let Ok(domain) = domain else { return };
+        let about = about(message, version, domain);
+        let key = Key::new(&self.config, message, &about);
+        let about = self.config.reforged(about);
+        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let session = &mut *held.session;
+        session.counters.messages -= 1;
+        session.counters.bytes -= message.bytes.len() as u64;
+        let mut walk = Walk {
+            layouts: &mut self.layouts,
+            readers: &mut self.readers,
+            config: &self.config,
+            session,
+            about,
+            out: &mut Nobody,
+            missing: Vec::new(),
+            unknown: false,
+        };
+        walk.sets(c, version);
+        held.settle();
+        if self.memory() > self.config.memory {
+            self.sessions.make_room(&mut self.layouts, self.config.memory);
+        }
+    }
+
     /// Whether all of the latest message could be read, but for data that waits for its template.
     pub fn is_sound(&self) -> bool {
         self.sound

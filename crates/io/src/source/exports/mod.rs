@@ -14,6 +14,8 @@ mod lobby;
 pub mod payload;
 pub mod pcap;
 pub mod place;
+#[cfg(feature = "zmq")]
+pub mod relay;
 pub mod sctp;
 mod segments;
 #[cfg(target_os = "linux")]
@@ -29,6 +31,7 @@ use std::net::SocketAddr;
 
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
+use flowsonde_wire::relay::{self as relays, Reason, Relay};
 
 pub use captures::Captures;
 pub use pcap::Ports;
@@ -42,6 +45,9 @@ use super::{Error, Poll};
 pub trait Take {
     /// Takes messages, at most [`BATCH`] at a time, in order of arrival from each exporter.
     fn datagrams(&mut self, batch: &[Datagram<'_>]);
+
+    /// Takes messages that came before and of which only templates are left, to read what comes by. They count nowhere.
+    fn templates(&mut self, _batch: &[Datagram<'_>]) {}
 
     /// A session (TCP, TLS, SCTP) ended: nothing more comes of it, and a next one of the same exporter begins anew.
     fn closed(&mut self, transport: Transport, from: SocketAddr, to: u16);
@@ -63,6 +69,39 @@ pub trait Exports: Send {
     fn progress(&self) -> Option<(u64, u64)> {
         None
     }
+
+    /// How far messages were handed on, where somebody waits to hear that they arrived for good; `None` when nothing new was.
+    fn unsettled(&mut self) -> Option<Unsettled> {
+        None
+    }
+
+    /// All that was handed on before this was told by [`Exports::unsettled`] is in the outputs.
+    fn settled(&mut self, _ticket: u64) {}
+
+    /// What relays counted of their exporters.
+    fn relayed(&self) -> Vec<(Relay, relays::Exporter)> {
+        Vec::new()
+    }
+}
+
+/// How far messages of relays were handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// A number that grows.
+    pub ticket: u64,
+    /// Where each relay's stand.
+    pub positions: Vec<Position>,
+}
+
+/// Everything of a relay before a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The relay.
+    pub relay: Relay,
+    /// When it was started.
+    pub epoch: u64,
+    /// The number.
+    pub next: u64,
 }
 
 /// Most messages handed on in one call.
@@ -102,6 +141,13 @@ pub struct Counters {
     pub fragments: u64,
     /// Lost: a record of a capture that cannot be read.
     pub cut: u64,
+    /// Lost before they came here, by the relays that had received them: as [`Reason::ALL`] has the reasons.
+    pub relay: [u64; Reason::ALL.len()],
+
+    /// Datagrams a relay sent again, as it could not know that they had come.
+    pub duplicates: u64,
+    /// New starts of relays.
+    pub restarts: u64,
 
     /// Sessions begun.
     pub sessions: u64,
@@ -140,6 +186,7 @@ impl Counters {
             ("cut", self.cut),
         ]
         .into_iter()
+        .chain(Reason::ALL.into_iter().zip(self.relay).map(|(reason, count)| (reason.name(), count)))
         .filter(|(_, count)| *count > 0)
     }
 
@@ -161,6 +208,9 @@ impl Counters {
             behind: self.behind + other.behind,
             fragments: self.fragments + other.fragments,
             cut: self.cut + other.cut,
+            relay: core::array::from_fn(|at| self.relay[at] + other.relay[at]),
+            duplicates: self.duplicates + other.duplicates,
+            restarts: self.restarts + other.restarts,
             sessions: self.sessions + other.sessions,
             open: self.open + other.open,
             refused: self.refused + other.refused,

@@ -367,16 +367,15 @@ impl Spool {
         loop {
             let at = self.segments.partition_point(|segment| segment.number < self.cursor.segment);
             let Some(segment) = self.segments.get(at) else { return Ok(None) };
-            if segment.number != self.cursor.segment || self.cursor.offset < segment::HEADER {
-                self.cursor.enter(segment);
+            if segment.number != self.cursor.segment {
+                self.cursor.enter(segment.number);
             }
             if self.cursor.offset >= segment.end {
                 let Some(following) = self.segments.get(at + 1) else { return Ok(None) };
-                self.cursor.enter(following);
+                self.cursor.enter(following.number);
                 continue;
             }
-            let path = self.folder.segment(segment.number);
-            let step = self.cursor.step(&path, segment.end, self.state.released(), buffer);
+            let step = self.cursor.step(&self.folder, segment.end, self.state.released(), buffer);
             match step.map_err(Error::system("cannot read"))? {
                 Step::Entry(entry) => return Ok(Some(entry)),
                 Step::Released => {}
@@ -408,7 +407,7 @@ impl Spool {
 
     /// [`Spool::next`] begins anew, with the oldest entry that is not released.
     pub fn rewind(&mut self) {
-        self.cursor = Cursor::default();
+        self.cursor.enter(0);
     }
 
     /// Forgets every number before `upto`. An entry is there until all of its numbers are.

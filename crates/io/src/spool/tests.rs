@@ -485,3 +485,34 @@ fn disk_is_asked_when_it_is_time_and_there_is_something() {
         assert!(spool.unsynced.len() <= UNSYNCED);
     }
 }
+
+#[test]
+fn entries_of_any_length_are_read_while_others_are_pushed() {
+    let scratch = Scratch::new("lengths");
+    let settings = Settings { max_bytes: 64 << 20, segment_bytes: 1 << 20, ..scratch.settings() };
+    let (mut spool, _) = Spool::open(settings.clone()).unwrap();
+    let lengths = [0, 1, 20, 8191, 8192, 100, 65504, 65536, 70_000, 31, 32, 33, 5000, 300_000, 7];
+    let length = |first: u64| lengths[(first as usize * 7) % lengths.len()] + (first % 3) as usize;
+    let (mut buffer, mut next) = (Vec::new(), 0);
+    let mut check = |spool: &mut Spool, next: &mut u64, most: u64| {
+        for _ in 0..most {
+            let Some(entry) = spool.next(&mut buffer).unwrap() else { return };
+            assert_eq!(entry, Entry { first: *next, count: 1, tag: *next });
+            assert_eq!(buffer, body(*next, length(*next)), "{next}");
+            *next += 1;
+        }
+    };
+    for first in 0..600 {
+        spool.push(first, 1, first, &[&body(first, length(first))]).unwrap();
+        // Sometimes the reader is right behind, sometimes far.
+        check(&mut spool, &mut next, [0, 3, 1, 0, 2, 1][(first / 20) as usize % 6]);
+    }
+    check(&mut spool, &mut next, 1000);
+    assert_eq!(next, 600);
+    drop(spool);
+    let (mut spool, recovered) = Spool::open(settings).unwrap();
+    assert_eq!((recovered.held.entries, recovered.cut), (600, 0));
+    next = 0;
+    check(&mut spool, &mut next, 1000);
+    assert_eq!(next, 600);
+}

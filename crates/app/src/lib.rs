@@ -18,6 +18,8 @@ pub mod log;
 pub mod manual;
 pub mod pipeline;
 pub mod progress;
+#[cfg(feature = "zmq")]
+pub mod relay;
 mod replace;
 mod secret;
 pub mod stop;

@@ -22,6 +22,12 @@ pub struct Collect {
     pub ignore_port: bool,
     /// Templates that came over UDP are forgotten when not refreshed for so long; 0 is never.
     pub template_timeout: Seconds,
+    /// The relay's public key, or the file it is in.
+    pub relay_key: Option<String>,
+    /// The file of our own secret key towards relays.
+    pub relay_secret_key: Option<PathBuf>,
+    /// Where is kept how far relays' datagrams are in the outputs.
+    pub relay_state: Option<PathBuf>,
     /// The certificate shown to exporters, and its key.
     pub tls_cert: Option<PathBuf>,
     /// The key.
@@ -65,6 +71,9 @@ impl Default for Collect {
             passthrough: false,
             ignore_port: false,
             template_timeout: Seconds(1800),
+            relay_key: None,
+            relay_secret_key: None,
+            relay_state: None,
             tls_cert: None,
             tls_key: None,
             tls_ca: None,
@@ -96,8 +105,18 @@ pub const SPEC: Group = Group {
             doc: "NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5 may all come to one port; they are told apart message by \
                   message. Without a transport it is UDP; `tcp://`, `tls://` and `sctp://` carry IPFIX. With `-i` and a capture \
                   the messages are taken from the capture instead: those to that port, or with `any` every one; files \
-                  named `.dat` or `.bin` hold one message each. A `c` behind the port is `--enable-collection-cache`, for all ports.",
-            good: &["2055", "any", "tcp://4739", "tls://4740", "192.0.2.1:2055", "2055c", "tcp://[::1]:4739c"],
+                  named `.dat` or `.bin` hold one message each. `zmq://host:port` takes what flowrelay hands on there, `zmq://*:port` \
+                  what relays bring (docs/relay.md). A `c` behind the port is `--enable-collection-cache`, for all ports.",
+            good: &[
+                "2055",
+                "any",
+                "tcp://4739",
+                "tls://4740",
+                "192.0.2.1:2055",
+                "2055c",
+                "tcp://[::1]:4739c",
+                "zmq://relay.example:5556",
+            ],
             bad: &["", "x", "70000", "dtls://4739", "c", "2055cc", "anyc"],
             apply: |options, text| {
                 let (place, cache) = Listen::cached(text);
@@ -153,6 +172,48 @@ pub const SPEC: Group = Group {
             bad: &["x", "-1"],
             apply: |options, text| {
                 options.collect.template_timeout = Seconds::parse(text, 0)?;
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "relay-key",
+            value: Value::One("KEY"),
+            help: "Public key of the relay that zmq:// names",
+            doc: "40 characters of Z85, 64 hexadecimal digits, or a file with one of these, as `flowrelay keygen` writes it.",
+            offer: Offer::Files,
+            good: &["rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "relay.pub"],
+            bad: &[""],
+            apply: |options, text| {
+                options.collect.relay_key = Some(text.to_owned());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "relay-secret-key",
+            value: Value::One("FILE"),
+            help: "Own secret key towards relays",
+            doc: "As `flowrelay keygen` writes it; its public key has to be among the relay's authorised ones. A file that others \
+                  can read is refused.",
+            offer: Offer::Files,
+            good: &["collector.key"],
+            apply: |options, text| {
+                options.collect.relay_secret_key = Some(text.into());
+                Ok(())
+            },
+            ..Flag::SWITCH
+        },
+        Flag {
+            long: "relay-state",
+            value: Value::One("FILE"),
+            help: "Keep how far relays' datagrams are in the outputs, for the next run",
+            doc: "With it `--json` and `--csv` go on where they were, and what a run that was killed wrote to them without telling \
+                  the relay is taken back, as it comes again.",
+            offer: Offer::Files,
+            good: &["relays.state"],
+            apply: |options, text| {
+                options.collect.relay_state = Some(text.into());
                 Ok(())
             },
             ..Flag::SWITCH

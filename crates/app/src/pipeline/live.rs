@@ -154,7 +154,7 @@ impl Books<'_> {
 }
 
 /// The wall clock.
-pub(super) fn now() -> Nanos {
+pub(crate) fn now() -> Nanos {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Nanos::new(since.as_secs(), u64::from(since.subsec_nanos()))
 }

@@ -11,9 +11,9 @@
 
 mod books;
 mod captures;
-mod collect;
+pub(crate) mod collect;
 mod feed;
-mod live;
+pub(crate) mod live;
 mod names;
 mod ntopng;
 mod open;

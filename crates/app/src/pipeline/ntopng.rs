@@ -279,7 +279,7 @@ fn event(sums: &Sums, before: &Sums, since: Duration, options: &Options, home: &
     let cache = &options.cache;
     let port = options.collect.ports.iter().find_map(|listen| match listen {
         Listen::Port { port, .. } => Some(*port),
-        Listen::Any => None,
+        Listen::Any | Listen::Relay { .. } => None,
     });
     let collected = sums.collected.clone().unwrap_or_default();
     let mut exporters = String::new();

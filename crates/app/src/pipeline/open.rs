@@ -44,6 +44,10 @@ pub(super) fn open_outputs(
     for (name, target) in options.output.streams() {
         let sink = match target {
             value::Sink::Stdout => File::stdout(&format!("--{name}")),
+            // Cut back to what is settled, it goes on.
+            value::Sink::File(path) if options.collect.relay_state.is_some() => {
+                File::append(&format!("--{name}"), path).map_err(failed)?
+            }
             value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
         };
         local.push(Output::new(name, formats.start(name, usize::MAX, true)?, Box::new(file(sink))));

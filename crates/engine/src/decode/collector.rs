@@ -15,7 +15,7 @@ use flowsonde_wire::{Cursor, Nanos};
 
 use super::layout::Layout;
 use super::netflow5::{self, Fixed};
-use super::records::{About, Receive, Set, Version};
+use super::records::{About, Receive, Set, Taken, Version};
 use super::reforge::Reforge;
 use super::saved::Exporters;
 use super::session::{Counters, Session};
@@ -120,6 +120,15 @@ pub struct Collector {
 const NEIGHBOURS: usize = 256;
 /// Templates of one message that others are asked for.
 const SEARCHES: usize = 64;
+
+/// Takes what nobody is to have.
+struct Nobody;
+
+impl Receive for Nobody {
+    fn flows(&mut self, set: &Set<'_>) -> Taken {
+        Taken { records: 0, rest: set.bytes.len() }
+    }
+}
 
 impl Collector {
     /// Ready for a first message.

@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use flowsonde_wire::Nanos;
 use flowsonde_wire::export::check::{Checked, Format, template_sets};
 use flowsonde_wire::export::{Datagram, Transport, ipfix, netflow9};
 use flowsonde_wire::relay::{self, Batch, HEAD, kind};
-use flowsonde_wire::Nanos;
 
 /// Most bytes of all sets.
 const MOST: usize = 8 << 20;

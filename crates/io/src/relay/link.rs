@@ -132,6 +132,27 @@ impl Link {
         self.socket.endpoint().ok()
     }
 
+    /// Templates are to be sent to everybody again.
+    pub fn renew(&mut self) {
+        self.peers.iter_mut().flatten().for_each(|peer| peer.templates = true);
+    }
+
+    /// Only these may come from now on. Tells how many are new: they have no queue.
+    pub fn allow(&mut self, authorised: &[PublicKey]) -> usize {
+        let known: Vec<_> = authorised.iter().filter(|key| self.keys.contains(key)).copied().collect();
+        let new = authorised.len() - known.len();
+        if let Some(gate) = &self.gate {
+            // Who is in and may no longer be gets nothing more.
+            for (key, peer) in self.keys.iter().zip(&mut self.peers) {
+                if !known.contains(key) {
+                    *peer = None;
+                }
+            }
+            gate.allow(known);
+        }
+        new
+    }
+
     /// How many queues it sends from: one a collector.
     pub fn queues(&self) -> usize {
         self.peers.len()
@@ -181,7 +202,8 @@ impl Link {
     pub fn turn(&mut self, queues: &mut [Queue], kept: &Kept, time: Nanos) -> bool {
         let mut busy = false;
         for _ in 0..MANY {
-            let there = core::mem::take(&mut self.pending) || self.receive(|socket, identity| socket.receive_now(identity));
+            let there =
+                core::mem::take(&mut self.pending) || self.receive(|socket, identity| socket.receive_now(identity));
             if !there {
                 break;
             }

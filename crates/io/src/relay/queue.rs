@@ -67,10 +67,14 @@ pub struct Queue {
     acknowledged: u64,
     sent: u64,
     attached: bool,
-    /// Of what is on its way: the number behind it, its bytes.
-    under_way: VecDeque<(u64, usize)>,
+    /// Of what is on its way: the number behind it, its bytes, numbers of a hole.
+    under_way: VecDeque<(u64, usize, u64)>,
     under_way_bytes: usize,
     lost: [u64; Reason::ALL.len()],
+    /// Of those, what is acknowledged as lost.
+    told: u64,
+    /// What was acknowledged at the start.
+    base: u64,
     notices: Vec<String>,
     full: bool,
 }
@@ -124,6 +128,8 @@ impl Queue {
             under_way: VecDeque::new(),
             under_way_bytes: 0,
             lost: [0; Reason::ALL.len()],
+            told: 0,
+            base: 0,
             notices: Vec::new(),
             full: false,
         }
@@ -134,7 +140,7 @@ impl Queue {
         let mut queue = Queue::new(settings);
         queue.next = recovered.mark.max(recovered.next);
         queue.acknowledged = spool.released().min(recovered.first);
-        queue.sent = queue.acknowledged;
+        (queue.sent, queue.base) = (queue.acknowledged, queue.acknowledged);
         if queue.next > recovered.next {
             queue.hole(recovered.next, queue.next, Reason::Restart);
         }
@@ -311,11 +317,15 @@ impl Queue {
         }
         self.acknowledged = next;
         self.sent = self.sent.max(next);
-        while let Some((end, bytes)) = self.under_way.front().copied()
+        while let Some((end, bytes, hole)) = self.under_way.front().copied()
             && end <= next
         {
             self.under_way.pop_front();
             self.under_way_bytes -= bytes;
+            self.told += hole;
+        }
+        if next == self.next {
+            self.told = self.lost.iter().sum();
         }
         while let Some(packed) = self.stored.front()
             && packed.end() <= next
@@ -413,8 +423,9 @@ impl Queue {
 
     /// What [`Queue::next`] told is under way, up to this number; so many bytes of it.
     pub fn sent(&mut self, end: u64, bytes: usize) {
+        let hole = if bytes == 0 { end.saturating_sub(self.sent) } else { 0 };
         self.sent = end;
-        self.under_way.push_back((end, bytes));
+        self.under_way.push_back((end, bytes, hole));
         self.under_way_bytes += bytes;
     }
 
@@ -454,6 +465,22 @@ impl Queue {
             memory: self.bytes,
             spool: self.spool.as_ref().map_or(0, Spool::bytes),
         }
+    }
+
+    /// Datagrams there were in this run, those included that an earlier one left.
+    pub fn received(&self) -> u64 {
+        self.next - self.base
+    }
+
+    /// Datagrams that are here and not acknowledged.
+    pub fn held(&self) -> u64 {
+        let lost: u64 = self.lost.iter().sum();
+        (self.next - self.acknowledged).saturating_sub(lost.saturating_sub(self.told))
+    }
+
+    /// Datagrams that were acknowledged.
+    pub fn delivered(&self) -> u64 {
+        self.received() - self.held() - self.lost.iter().sum::<u64>().min(self.received() - self.held())
     }
 
     /// What the user should know and has not been told yet.

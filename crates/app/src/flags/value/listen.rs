@@ -6,13 +6,20 @@ use std::net::IpAddr;
 use super::number::number;
 use crate::stop::Stop;
 
-const REMEDY: &str = "give [udp://|tcp://|tls://|sctp://][ip:]port, or any with a capture";
+const REMEDY: &str = "give [udp://|tcp://|tls://|sctp://][ip:]port, zmq://host:port of a relay, or any with a capture";
 
 /// What `-3` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// Any port of a capture.
     Any,
+    /// A relay, or a port of this host that relays come to.
+    Relay {
+        /// Its name or address; none is every address of this host.
+        host: Option<String>,
+        /// Its port.
+        port: u16,
+    },
     /// A port of this host, or of a capture.
     Port {
         /// What is spoken there.
@@ -65,9 +72,7 @@ impl Listen {
             Some(("dtls", _)) => {
                 return Err("DTLS is not supported; let the exporter send over TLS, as tls://port".into());
             }
-            Some((other @ "zmq", _)) => {
-                return Err(Stop::Usage(format!("{other} is not supported by this version; {REMEDY}")));
-            }
+            Some(("zmq", rest)) => return relay(rest),
             Some((other, _)) => return Err(Stop::Usage(format!("'{other}' is no transport; {REMEDY}"))),
         };
         let (address, port) = match rest.rsplit_once(':') {
@@ -85,9 +90,27 @@ impl Listen {
     }
 }
 
+/// What follows `zmq://`.
+fn relay(text: &str) -> Result<Listen, Stop> {
+    let remedy = "give zmq://host:port of a relay, or zmq://*:port for relays that come";
+    let Some((host, port)) = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
+        return Err(Stop::Usage(format!("'{text}' has no port; {remedy}")));
+    };
+    let port = number(port, "a port", 1..=u16::MAX)
+        .map_err(|_| Stop::Usage(format!("'{port}' is no port of 1 to 65535; {remedy}")))?;
+    if host.contains(|c: char| c.is_whitespace() || c == '/') {
+        return Err(Stop::Usage(format!("'{host}' is no name or address of a host; {remedy}")));
+    }
+    Ok(Listen::Relay { host: (host != "*").then(|| host.to_owned()), port })
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Listen::Port { transport, address, port } = self else { return f.write_str("any") };
+        let (transport, address, port) = match self {
+            Listen::Any => return f.write_str("any"),
+            Listen::Relay { host, port } => return write!(f, "zmq://{}:{port}", host.as_deref().unwrap_or("*")),
+            Listen::Port { transport, address, port } => (transport, address, port),
+        };
         let transport = match transport {
             Speaks::Udp => "udp",
             Speaks::Tcp => "tcp",
@@ -115,12 +138,21 @@ mod tests {
             ("::1:4739", "udp://[::1]:4739"),
             ("sctp://4739", "sctp://4739"),
             ("any", "any"),
+            ("zmq://relay.example:5556", "zmq://relay.example:5556"),
+            ("zmq://[::1]:5556", "zmq://[::1]:5556"),
+            ("zmq://*:5556", "zmq://*:5556"),
         ] {
             assert_eq!(Listen::parse(text).unwrap().to_string(), shown);
         }
-        for (text, part) in
-            [("dtls://1", "tls://port"), ("2055c", "no port"), ("0", "no port"), ("a:1", "no IP address")]
-        {
+        for (text, part) in [
+            ("dtls://1", "tls://port"),
+            ("zmq://5556", "no port"),
+            ("zmq://a:x", "no port"),
+            ("zmq://a/b:1", "no name"),
+            ("2055c", "no port"),
+            ("0", "no port"),
+            ("a:1", "no IP address"),
+        ] {
             let error = Listen::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }

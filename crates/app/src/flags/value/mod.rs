@@ -38,6 +38,14 @@ impl Sink {
     pub fn parse(text: &str) -> Self {
         if text == "-" { Sink::Stdout } else { Sink::File(PathBuf::from(text)) }
     }
+
+    /// The file.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Sink::Stdout => None,
+            Sink::File(path) => Some(path),
+        }
+    }
 }
 
 /// The value of an option that is one of a few words: its text and what it means.

@@ -166,6 +166,10 @@ impl Ends for Flows {
         self.outputs.tick(now);
     }
 
+    fn settle(&mut self, now: Nanos) {
+        self.outputs.tick(now);
+    }
+
     fn event(&mut self, options: &Options, sums: impl Fn() -> Sums) {
         self.outputs.event(options, sums);
     }

@@ -180,6 +180,14 @@ impl<W: Way> Take for Desk<W> {
         }
     }
 
+    fn templates(&mut self, batch: &[Datagram<'_>]) {
+        for message in batch {
+            if self.allowed.as_ref().is_none_or(|allowed| allowed.contains(message.from.ip())) {
+                self.collector.learn(message);
+            }
+        }
+    }
+
     fn closed(&mut self, transport: Transport, from: SocketAddr, _: u16) {
         self.collector.closed(transport, from);
     }

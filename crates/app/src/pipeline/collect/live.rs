@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::books::{self, Account};
 use super::desk::Desk;
 use super::places::open;
+use super::relay_state::RelayState;
 use super::template_cache::TemplateCache;
 use super::way::{Did, Done, Ends, Way};
 use super::worker::{Parcel, Worker};
@@ -21,7 +22,8 @@ use crate::stop::Stop;
 
 /// Collects from the network until told to stop.
 pub fn run<E: Ends>(options: &Options, signal: &Signal) -> Result<(), Stop> {
-    let sources = open(options)?;
+    let state = RelayState::open(options)?;
+    let sources = open(options, state.as_ref())?;
     let names: Vec<_> = sources.iter().map(|(name, _)| name.as_str()).collect();
     let mut ends = E::open(options, &names.join(","), false, signal)?;
     pipeline::drop_privileges(options)?;
@@ -37,7 +39,8 @@ pub fn run<E: Ends>(options: &Options, signal: &Signal) -> Result<(), Stop> {
         accounts.push(Arc::clone(&account));
         let mut desk = Desk::new(options, desks, bad.clone(), ends.way(options, number, desks)?);
         desk.remember(learnt.as_mut());
-        let worker = Worker { source, desk, account, sender: sender.clone(), stop: Arc::clone(&stop) };
+        let (sender, stop, patient) = (sender.clone(), Arc::clone(&stop), source.is_patient());
+        let worker = Worker { source, desk, account, sender, stop, patient, asked: None };
         let thread = thread::Builder::new().name(format!("collect {name}")).spawn({
             let cpus = options.capture.cpus.clone();
             move || {
@@ -48,7 +51,7 @@ pub fn run<E: Ends>(options: &Options, signal: &Signal) -> Result<(), Stop> {
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a worker: {error}")))?);
     }
     drop(sender);
-    let mut collecting = Collecting { options, signal, ends, accounts, learnt };
+    let mut collecting = Collecting { options, signal, ends, accounts, learnt, state };
     let fed = collecting.run(&receiver, options.process.ledger_interval.duration());
     stop.store(true, Ordering::Relaxed);
     // Desks finish what they have begun into the queue; it is read until the last of them is gone.
@@ -76,6 +79,7 @@ struct Collecting<'a, E: Ends> {
     ends: E,
     accounts: Vec<Arc<Mutex<Account<Done<E>>>>>,
     learnt: Option<TemplateCache>,
+    state: Option<RelayState>,
 }
 
 impl<E: Ends> Collecting<'_, E> {
@@ -92,6 +96,13 @@ impl<E: Ends> Feed for Collecting<'_, E> {
         match parcel {
             Parcel::Way(parcel) => self.ends.take(parcel),
             Parcel::Asides(asides) => self.ends.asides(asides),
+            Parcel::Settle(settle) => {
+                self.ends.settle(now());
+                if let Some(state) = &mut self.state {
+                    state.keep(&settle.unsettled.positions);
+                }
+                settle.done.store(settle.unsettled.ticket, Ordering::Release);
+            }
         }
     }
 

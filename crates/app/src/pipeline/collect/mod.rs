@@ -9,7 +9,7 @@
 //! their templates and sequence numbers do.
 
 mod asides;
-mod bad_packets;
+pub(crate) mod bad_packets;
 mod books;
 mod cached;
 mod captures;
@@ -18,6 +18,7 @@ mod lines;
 mod live;
 mod outputs;
 mod places;
+mod relay_state;
 mod template_cache;
 mod transcoders;
 mod way;

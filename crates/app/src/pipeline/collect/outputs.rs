@@ -253,6 +253,11 @@ impl Ends for Outputs {
         }
     }
 
+    fn settle(&mut self, now: Nanos) {
+        self.clock(now);
+        self.tick_all();
+    }
+
     fn event(&mut self, options: &Options, sums: impl Fn() -> Sums) {
         if let Some((_, ntopng)) = &mut self.ntopng {
             ntopng.event(options, sums);

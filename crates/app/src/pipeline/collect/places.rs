@@ -6,9 +6,11 @@ use flowsonde_io::source::Input;
 use flowsonde_io::source::exports::{self, Captures, Exports, Place, Ports, Streams, Udp, sctp};
 use flowsonde_wire::export::Transport;
 
+use super::relay_state::RelayState;
 use crate::flags::Options;
 use crate::flags::value::listen::{Listen, Speaks};
 use crate::flags::value::network::Lookup;
+use crate::log;
 use crate::pipeline::inputs;
 use crate::pipeline::live::now;
 use crate::stop::Stop;
@@ -31,6 +33,8 @@ fn ports(options: &Options) -> Ports {
     for listen in &options.collect.ports {
         match listen {
             Listen::Any => return Ports::Any,
+            // It is no part of a capture.
+            Listen::Relay { .. } => {}
             Listen::Port { port, .. } => ports.push(*port),
         }
     }
@@ -40,11 +44,16 @@ fn ports(options: &Options) -> Ports {
 pub type Named = (String, Box<dyn Exports>);
 
 /// Opens every port that was named.
-pub fn open(options: &Options) -> Result<Vec<Named>, Stop> {
+pub fn open(options: &Options, state: Option<&RelayState>) -> Result<Vec<Named>, Stop> {
     let failed = |error: flowsonde_io::source::Error| Stop::Failed(error.0);
     let workers = options.capture.workers.map_or(1, usize::from).max(1);
     let mut sources: Vec<Named> = Vec::new();
     for listen in &options.collect.ports {
+        if let Listen::Relay { host, port } = listen {
+            let source = open_relay(options, host.as_deref(), *port, state)?;
+            sources.push((listen.to_string(), source));
+            continue;
+        }
         let Listen::Port { transport, address, port } = listen else {
             return Err(Stop::Usage(
                 "--collector-port=any: is for captures; name a port, or give -i with a capture".into(),
@@ -100,6 +109,46 @@ fn open_tls(options: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, S
 #[cfg(not(feature = "tls"))]
 fn open_tls(_: &Options, place: &Place) -> Result<Vec<Box<dyn Exports>>, Stop> {
     Err(Stop::Usage(format!("-3 {place}: this build has no TLS; use tcp://, or a build with the feature tls")))
+}
+
+#[cfg(feature = "zmq")]
+fn open_relay(
+    options: &Options,
+    host: Option<&str>,
+    port: u16,
+    state: Option<&RelayState>,
+) -> Result<Box<dyn Exports>, Stop> {
+    use crate::relay::keys;
+    let collect = &options.collect;
+    let keys = match (&collect.relay_key, &collect.relay_secret_key) {
+        (Some(public), Some(secret)) => {
+            Some((keys::public("--relay-key", public)?, keys::secret("--relay-secret-key", secret)?))
+        }
+        (None, None) => {
+            let host = host.unwrap_or("*");
+            log::warn(
+                "collect",
+                &format!("-3 zmq://{host}:{port}: without --relay-key and --relay-secret-key nothing is encrypted"),
+            );
+            None
+        }
+        (None, Some(_)) => {
+            return Err(Stop::Usage("--relay-secret-key: needs --relay-key, the relay's public key".into()));
+        }
+        (Some(_), None) => {
+            return Err(Stop::Usage("--relay-key: needs --relay-secret-key; flowrelay keygen makes one".into()));
+        }
+    };
+    let endpoint = format!("tcp://{}:{port}", host.unwrap_or("*"));
+    let positions = state.map(|state| state.positions.clone()).unwrap_or_default();
+    let wanted = exports::relay::Options { endpoint, binds: host.is_none(), keys, positions };
+    exports::relay::Relayed::open(wanted).map(|source| Box::new(source) as _).map_err(|error| Stop::Failed(error.0))
+}
+
+#[cfg(not(feature = "zmq"))]
+fn open_relay(_: &Options, host: Option<&str>, port: u16, _: Option<&RelayState>) -> Result<Box<dyn Exports>, Stop> {
+    let host = host.unwrap_or("*");
+    Err(Stop::Usage(format!("-3 zmq://{host}:{port}: this build has no ZeroMQ; use one with the feature zmq")))
 }
 
 fn boxed<T: Exports + 'static>(sources: Vec<T>) -> Vec<Box<dyn Exports>> {

@@ -73,6 +73,8 @@ pub trait Ends: Sized {
     fn tick(&mut self, now: Nanos);
     /// Tells ntopng how the collector is, when that is due.
     fn event(&mut self, options: &Options, sums: impl Fn() -> Sums);
+    /// What they were given is to be where it outlives the program, as far as they can do that.
+    fn settle(&mut self, now: Nanos);
     /// An output is gone for good.
     fn gone(&self) -> bool;
     /// Sends all that is left.

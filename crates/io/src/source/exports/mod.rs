@@ -70,6 +70,11 @@ pub trait Exports: Send {
         None
     }
 
+    /// It keeps what comes while nobody has room for more: waiting loses nothing.
+    fn is_patient(&self) -> bool {
+        false
+    }
+
     /// How far messages were handed on, where somebody waits to hear that they arrived for good; `None` when nothing new was.
     fn unsettled(&mut self) -> Option<Unsettled> {
         None

@@ -102,7 +102,11 @@ impl Relayed {
                 socket.set(Set::CurvePublicKey(&secret.public()?))?;
                 socket.set(Set::CurveSecretKey(secret))?;
             }
-            if binds { socket.bind(&endpoint)? } else { socket.connect(&endpoint)? }
+            if binds {
+                socket.bind(&endpoint)?
+            } else {
+                socket.connect(&endpoint)?
+            }
             Ok(socket)
         };
         Ok(Relayed {
@@ -236,7 +240,8 @@ impl Relayed {
         inlet.welcome(durable, epoch, first);
         // A spool that was thrown away: numbers begin anew.
         if inlet.taken > next {
-            *inlet = Inlet { restarts: inlet.restarts + 1, datagrams: inlet.datagrams, ..Inlet::new(relay, epoch, first) };
+            *inlet =
+                Inlet { restarts: inlet.restarts + 1, datagrams: inlet.datagrams, ..Inlet::new(relay, epoch, first) };
         }
         let next = if inlet.taken == first { UNKNOWN } else { inlet.taken };
         self.peers.retain(|_, (of, _)| *of != relay);
@@ -348,6 +353,10 @@ impl Exports for Relayed {
         core::mem::take(&mut self.notices)
     }
 
+    fn is_patient(&self) -> bool {
+        true
+    }
+
     fn unsettled(&mut self) -> Option<Unsettled> {
         let more = self.tickets.len() < TICKETS && {
             let last = self.tickets.back();
@@ -380,7 +389,8 @@ impl Exports for Relayed {
                 continue;
             }
             inlet.settled = position.next;
-            let identity = self.peers.iter().find(|(_, (relay, _))| *relay == position.relay).map(|(identity, _)| identity);
+            let identity =
+                self.peers.iter().find(|(_, (relay, _))| *relay == position.relay).map(|(identity, _)| identity);
             if let Some(identity) = identity {
                 let mut bytes = Vec::new();
                 Frame::Acknowledge { epoch: position.epoch, next: position.next }.write(&mut bytes);

@@ -7,6 +7,7 @@ use flowsonde_wire::Nanos;
 
 use super::quality::mac;
 use super::{Fill, Names, Row, forward};
+use crate::decode::applications::Vocabulary;
 use crate::meter::application::ByPort;
 use crate::meter::key::Network;
 use crate::meter::{Group, View};
@@ -40,6 +41,8 @@ pub struct Env {
     pub names: Arc<Names>,
     /// What collected flows are taken for.
     pub by_port: Option<Arc<ByPort>>,
+    /// What exporters call applications.
+    pub vocabulary: Option<Arc<Vocabulary>>,
     /// Totals over all records so far: bytes, packets and records exported.
     pub exported: [u64; 3],
 }
@@ -60,6 +63,7 @@ impl Default for Env {
             interface_name: String::new(),
             names: Arc::default(),
             by_port: None,
+            vocabulary: None,
             exported: [0; 3],
         }
     }

@@ -4,6 +4,7 @@ use core::cell::RefCell;
 
 use super::list::Lists;
 use super::{Column, Emit, Home, Key, Place, Take, Width};
+use crate::decode::applications::Table;
 use crate::decode::layout::{Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 use crate::decode::sampling::Told;
@@ -125,7 +126,14 @@ impl<K: Key> Program<K> {
         let mut page = [0; PAGE];
         while let Some((record, after)) = set.layout.split(rest, spans) {
             let sampling = if silent { usual } else { set.samplers.told_of(set.layout, &record, spans) };
-            let context = Context { about: set.about, home, sampling, templates: set.templates, lists };
+            let context = Context {
+                about: set.about,
+                home,
+                sampling,
+                templates: set.templates,
+                applications: set.applications,
+                lists,
+            };
             self.record(&record, rest, spans, &context, &mut page, same, ends, out);
             rest = after;
             taken.records += 1;
@@ -153,7 +161,14 @@ impl<K: Key> Program<K> {
     fn prepare<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) {
         let Scratch { lists, same, ends, .. } = scratch;
         let sampling = set.samplers.usually();
-        let context = &Context { about: set.about, home, sampling, templates: set.templates, lists };
+        let context = &Context {
+            about: set.about,
+            home,
+            sampling,
+            templates: set.templates,
+            applications: set.applications,
+            lists,
+        };
         same.clear();
         ends.clear();
         let start = out.buffer().len();
@@ -255,6 +270,8 @@ pub struct Context<'a> {
     pub sampling: Told,
     /// What the records of lists look like.
     pub templates: &'a Templates,
+    /// What their exporter calls applications.
+    pub applications: &'a Table,
     /// Where lists are put together.
     pub lists: &'a RefCell<Lists>,
 }

@@ -115,3 +115,44 @@ fn a_table_that_is_too_long_is_cut_and_noted() {
     let notes = |name: &str| stages.iter().filter_map(|stage| stage["notes"][name].as_u64()).sum::<u64>();
     assert_eq!(notes("applications_refused"), 4200 - 4096);
 }
+
+/// Queries for "example.com" to 192.0.2.1, port 53, each from a port of its own: a capture of raw IP, as [`capture`] writes.
+fn queries(path: &std::path::Path, count: u16) {
+    let mut out = [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 1 << 16, 101].map(u32::to_le_bytes).concat();
+    // RFC 1035, section 4.1: id, recursion wanted, one question; its name, type A, class IN.
+    let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+    for n in 0..count {
+        let length = 28 + question.len() as u16;
+        let addresses = [10, 0, 0, 1, 192, 0, 2, 1];
+        let ip = [&[0x45, 0][..], &length.to_be_bytes(), &[0, 0, 0, 0, 64, 17, 0, 0], &addresses].concat();
+        let udp = [40_000 + n, 53, length - 20, 0].map(u16::to_be_bytes).concat();
+        let packet = [&ip[..], &udp, question].concat();
+        for word in [exporter::BEGIN, u32::from(n), packet.len() as u32, packet.len() as u32] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(packet);
+    }
+    std::fs::write(path, out).unwrap();
+}
+
+/// What was shown to the detector, and what was not, is noted: a hundred flows of a packet each, of which a server that is
+/// known saves all but the first four and then one in 16.
+#[test]
+fn the_ledger_notes_what_was_looked_at() {
+    let scratch = Scratch::new();
+    queries(&scratch.0.join("in.pcap"), 100);
+    let asked = ["-T", "%L7_PROTO_NAME"];
+    let notes = |arguments: &[&str]| {
+        let names = scratch.told(&[&asked, arguments].concat());
+        assert!(names.iter().all(|record| record["L7_PROTO_NAME"] == "DNS"), "{names:?}");
+        let ledger = scratch.balanced();
+        let stages = ledger["stages"].as_array().unwrap();
+        let note = |stage: &str, name: &str| {
+            let stage = stages.iter().find(|found| found["stage"] == stage).unwrap();
+            stage["notes"][name].as_u64().unwrap()
+        };
+        (names.len(), [note("meter", "dpi_packets"), note("meter", "dpi_no_room"), note("cache", "dpi_granted")])
+    };
+    assert_eq!(notes(&[]), (100, [100, 0, 0]));
+    assert_eq!(notes(&["--fast-dpi"]), (100, [10, 0, 90]));
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use flowsonde_elements::{Template, table};
 use flowsonde_engine::decode::applications::Vocabulary;
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{ByPort, Dissection, Limits};
+use flowsonde_engine::meter::application::{ByAddress, ByPort, Dissection, Limits};
 use flowsonde_engine::meter::config::{Known, Wanted};
 
 use crate::flags::Options;
@@ -75,6 +75,11 @@ impl Dpi {
     /// What flows of which nobody saw a packet are taken for.
     pub fn by_port(&self) -> Result<ByPort, Stop> {
         Ok(ByPort::ask(&mut *ndpi::detector(&self.options)?))
+    }
+
+    /// The same by their addresses, where ports tell nothing.
+    pub fn by_address(&self) -> Result<Option<Arc<ByAddress>>, Stop> {
+        Ok(ndpi::addresses(&self.options)?.map(|addresses| Arc::new(ByAddress::new(addresses))))
     }
 
     /// Where names are kept that exporters have for applications.

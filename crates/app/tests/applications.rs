@@ -156,3 +156,32 @@ fn the_ledger_notes_what_was_looked_at() {
     assert_eq!(notes(&[]), (100, [100, 0, 0]));
     assert_eq!(notes(&["--fast-dpi"]), (100, [10, 0, 90]));
 }
+
+/// A flow to a network that nDPI knows (8.8.8.8 is Google's), between ports it does not know, and one to its DNS.
+#[cfg(feature = "ndpi")]
+#[test]
+fn addresses_tell_what_ports_do_not() {
+    let to_google = |n, port| {
+        let mut record = record(n, port, 2, 100);
+        record[4..8].copy_from_slice(&[8, 8, 8, 8]);
+        record
+    };
+    let message = || {
+        let flows = [to_google(1, 40_404), to_google(2, 53), record(3, 40_404, 2, 100)].concat();
+        V9::new(0).template(256, &FIELDS).set(256, flows).bytes()
+    };
+    for (way, google) in [
+        (&["-3", "any"][..], "Google"),
+        (&["-3", "any", "--enable-collection-cache"], "Google"),
+        (&["-3", "any", "--disable-l7-protocol-guess"], "Unknown"),
+    ] {
+        let scratch = Scratch::new();
+        capture(&scratch.0.join("in.pcap"), &[(ROUTER, message())]);
+        let records = scratch.told(&[way, &["-T", ASKED]].concat());
+        let told: BTreeMap<_, _> = told(&records).into_iter().map(|(client, [name, _])| (client, name)).collect();
+        assert_eq!([&told["10.0.0.1"], &told["10.0.0.3"]], [google, "Unknown"], "{way:?}");
+        if google == "Google" {
+            assert_eq!(told["10.0.0.2"], "DNS", "{way:?}");
+        }
+    }
+}

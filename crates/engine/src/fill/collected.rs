@@ -12,14 +12,23 @@ use crate::meter::key::End;
 use crate::meter::{Group, View};
 use crate::transcode::source_id;
 
-/// What a flow is taken for: as its exporter calls it, where nDPI has something of that name, else by its ports, as nothing
-/// was looked into.
+/// What a flow is taken for: as its exporter calls it, where nDPI has something of that name, else by its ports and
+/// addresses, as nothing was looked into.
 fn application(v: &View<'_>, e: &Env) -> u16 {
     if let Some(number) = origin(v).called.number().filter(|&number| number != 0) {
         return number;
     }
     let (key, (first, second)) = (&v.base.key, v.base.key.ports());
-    e.by_port.as_ref().map_or(0, |known| known.application(key.protocol(), [first, second]))
+    let by_port = e.by_port.as_ref().map_or(0, |known| known.application(key.protocol(), [first, second]));
+    match &e.by_address {
+        Some(known) if by_port == 0 && key.version() == 4 => {
+            // The client first, in both records of a flow.
+            let ends = [key.first().octets4(), key.second().octets4()];
+            let client = v.base.state.client();
+            known.application([ends[client], ends[client ^ 1]])
+        }
+        _ => by_port,
+    }
 }
 
 /// As nDPI calls it, where that has it, else as its exporter does.

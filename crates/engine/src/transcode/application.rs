@@ -7,13 +7,15 @@ use super::{Context, Width};
 use crate::decode::applications::{Called, Id};
 use crate::decode::layout::{At, Layout, Record, Spans, number};
 use crate::fill::Names;
-use crate::meter::application::ByPort;
+use crate::meter::application::{ByAddress, ByPort};
 
 /// What collected flows are taken for, and what that is called.
 #[derive(Debug)]
 pub struct Applications {
     /// By port.
     pub by_port: Arc<ByPort>,
+    /// By address, where ports tell nothing; `None` where nobody knows addresses.
+    pub by_address: Option<Arc<ByAddress>>,
     /// What numbers are called.
     pub names: Arc<Names>,
 }
@@ -27,6 +29,8 @@ pub struct Telling {
     id: Option<(At, Width)>,
     protocol: Option<At>,
     ports: Option<[At; 2]>,
+    /// Of IPv4.
+    addresses: Option<[At; 2]>,
 }
 
 impl Telling {
@@ -41,6 +45,7 @@ impl Telling {
             own: own.map(|field| (field.at, field.length as u8)),
             id: layout.find(95).map(|field| (field.at, Width::of(field))),
             protocol: fixed(0, 4, 1),
+            addresses: fixed(0, 8, 4).zip(fixed(0, 12, 4)).map(<[At; 2]>::from),
             ports: port([7, 180, 182]).zip(port([11, 181, 183])).map(<[At; 2]>::from),
         }
     }
@@ -70,18 +75,23 @@ impl Telling {
         self.id.map_or(Called::default(), |(at, width)| c.applications.find(value(r, s, at, width)))
     }
 
-    /// By its name, else by the exporter's number where that is a port or protocol, else by its ports.
+    /// By its name, else by the exporter's number where that is a port or protocol, else by its ports, else by its
+    /// addresses.
     fn number(&self, r: &Record<'_>, s: &Spans, c: &Context<'_>, called: Called) -> u16 {
         if let Some(number) = called.number().filter(|&number| number != 0) {
             return number;
         }
-        let Some(Applications { by_port, .. }) = c.home.applications else { return 0 };
+        let Some(Applications { by_port, by_address, .. }) = c.home.applications else { return 0 };
         let protocol = self.protocol.map_or(0, |at| u8::from_be_bytes(r.array(at, s)));
         let said = self.id.and_then(|(at, width)| by_port.of_id(Id::read(value(r, s, at, width))?, protocol));
-        said.unwrap_or_else(|| {
-            let ports = self.ports.map_or([0; 2], |ports| ports.map(|at| u16::from_be_bytes(r.array(at, s))));
-            by_port.application(protocol, ports)
-        })
+        if let Some(said) = said {
+            return said;
+        }
+        let ports = self.ports.map_or([0; 2], |ports| ports.map(|at| u16::from_be_bytes(r.array(at, s))));
+        match (by_port.application(protocol, ports), by_address, self.addresses) {
+            (0, Some(by_address), Some(addresses)) => by_address.application(addresses.map(|at| r.array(at, s))),
+            (known, ..) => known,
+        }
     }
 }
 
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
     use crate::decode::applications::Vocabulary;
     use crate::decode::collector::Config;
-    use crate::meter::application::{Builtin, builtin_names};
+    use crate::meter::application::{Addresses, Builtin, builtin_names};
     use flowsonde_elements::{Mode, Template};
 
     /// Names by NBAR2, by scope of the system: id, name.
@@ -132,8 +142,19 @@ mod tests {
 
     fn home() -> Home {
         let by_port = Arc::new(ByPort::ask(&mut Builtin::new()));
-        let applications = Applications { by_port, names: Arc::new(builtin_names()) };
+        let by_address = Some(Arc::new(ByAddress::new(Box::new(Networks))));
+        let applications = Applications { by_port, by_address, names: Arc::new(builtin_names()) };
         Home { applications: Some(Box::leak(Box::new(applications))), ..Home::at([127, 0, 0, 1]) }
+    }
+
+    /// Knows 10.0.0.3 as HTTP.
+    #[derive(Debug)]
+    struct Networks;
+
+    impl Addresses for Networks {
+        fn application(&mut self, address: [u8; 4]) -> u16 {
+            if address == [10, 0, 0, 3] { 7 } else { 0 }
+        }
     }
 
     const OF: [(u16, [u8; 4]); 7] = [
@@ -175,6 +196,19 @@ mod tests {
         let expected =
             [line(5, "DNS", ""), line(91, "TLS", ""), line(5, "DNS", "dns"), line(91, "ms-teams", "ms-teams")];
         assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+    }
+
+    /// Only where ports tell nothing.
+    #[test]
+    fn addresses_tell_what_ports_do_not() {
+        let template = Template::parse("%L7_PROTO %L7_PROTO_NAME", Mode::Collector).expect("sound");
+        let mut text = TextLines::new(template, '|', home());
+        let flow = |client: u8, server: u8, port: u8| [10, 0, 0, client, 10, 0, 0, server, 0xc0, 0, 0, port, 6];
+        let flows = [flow(3, 1, 1), flow(1, 3, 1), flow(1, 3, 53), flow(1, 2, 1)].concat();
+        let sets = [set(0, &words(&[300, 5, 8, 4, 12, 4, 7, 2, 11, 2, 4, 1])), set(300, &flows)];
+        let lines = told(&mut text, [sets, Default::default(), Default::default()]);
+        let told: Vec<_> = lines.lines().filter(|line| !line.starts_with("L7")).collect();
+        assert_eq!(told, ["7|HTTP", "7|HTTP", "5|DNS", "0|Unknown"]);
     }
 
     #[test]

@@ -116,7 +116,8 @@ fn applications(options: &Options, template: &Template) -> Result<Option<&'stati
     if ASKED.get().is_none() {
         let dpi = Dpi::open(options)?;
         dpi.vocabulary();
-        let applications = Applications { by_port: Arc::new(dpi.by_port()?), names: dpi.names() };
+        let applications =
+            Applications { by_port: Arc::new(dpi.by_port()?), by_address: dpi.by_address()?, names: dpi.names() };
         // Another thread may have been first: it found the same.
         let _ = ASKED.set(applications);
     }

@@ -29,6 +29,20 @@ const MAX_NAMES: usize = 1 << 14;
 /// Bytes of a name that are kept. Cisco's have up to 24, FortiGate's are longer.
 const LONGEST: usize = 64;
 
+/// What NBAR2 and nDPI call by different names, where both mean one protocol: Cisco's names are those of the "NBAR2 Standard
+/// Protocol Pack 1.0", nDPI's those of 4.2.
+const ALIKE: [(&str, &str); 9] = [
+    ("ftp", "ftp_control"),
+    ("ipinip", "ip_in_ip"),
+    ("ipv6-icmp", "icmpv6"),
+    ("nntp", "usenet"),
+    ("secure-http", "tls"),
+    ("secure-imap", "imaps"),
+    ("secure-pop3", "pops"),
+    ("skinny", "ciscoskinny"),
+    ("sqlserver", "mssql-tds"),
+];
+
 /// An application as an exporter numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id {
@@ -99,6 +113,11 @@ impl Vocabulary {
         for (number, name) in (0..u16::MAX).zip(protocols) {
             // Of two of the same name the first.
             numbers.entry(name.to_ascii_lowercase().into()).or_insert(number);
+        }
+        for (theirs, ours) in ALIKE {
+            if let Some(&number) = numbers.get(ours) {
+                numbers.entry(theirs.into()).or_insert(number);
+            }
         }
         Vocabulary { numbers, names: (0..MAX_NAMES).map(|_| OnceLock::new()).collect(), places: Mutex::default() }
     }
@@ -239,10 +258,12 @@ mod tests {
             *b"\xc0\0\x02\x01\x0d\0\x01\xdfms-teams",
             *b"\xc0\0\x02\x01\x0d\0\0\x0cskype\0\0\0",
             *b"\xc0\0\x02\x01\x0d\0\0\x01unknown\0",
+            *b"\xc0\0\x02\x01\x03\0\0\x15ftp\0\0\0\0\0",
+            *b"\xc0\0\x02\x01\x03\0\0\x77nntp\0\0\0\0",
         ] {
             assert!(learnt(&mut table, &fields, &record));
         }
-        assert_eq!(table.len(), 4);
+        assert_eq!(table.len(), 6);
         let told = |id: &[u8]| {
             let called = table.find(id);
             (table.name(called), called.number(), called.tells())
@@ -253,6 +274,9 @@ mod tests {
         assert_eq!(told(&[13, 0, 1, 0xdf]), ("ms-teams", None, true));
         assert_eq!(told(&[13, 0, 0, 12]), ("skype", Some(3), true));
         assert_eq!(told(&[13, 0, 0, 1]), ("unknown", Some(0), false));
+        // Not of one name, but of one meaning; and what this nDPI has not.
+        assert_eq!(told(&[3, 0, 0, 21]), ("ftp", Some(1), true));
+        assert_eq!(told(&[3, 0, 0, 119]), ("nntp", None, true));
         // Of another engine, and what is no id.
         assert_eq!(told(&[1, 0, 0, 53]), ("", None, false));
         assert_eq!([told(&[]), told(&[3]), told(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 53])], [("", None, false); 3]);

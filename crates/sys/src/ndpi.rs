@@ -198,6 +198,11 @@ impl Detector {
         }
     }
 
+    /// The protocol whose network an IPv4 address is of, 0 when none is known.
+    pub fn address(&mut self, address: [u8; 4]) -> u16 {
+        self.module.address(address)
+    }
+
     /// Names by number, of one kind.
     pub fn names(&self, what: Names) -> Vec<String> {
         self.module.names(what)

@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{Detector, Ticket, Verdict};
+use flowsonde_engine::meter::application::{Addresses, Detector, Ticket, Verdict};
 use flowsonde_sys::ndpi::{self, Flow, Settings};
 use flowsonde_wire::Nanos;
 
@@ -42,6 +42,23 @@ pub fn detector(options: &Application) -> Result<Box<dyn Detector>, Stop> {
         free: Vec::new(),
         verdict: ndpi::Verdict::default(),
     }))
+}
+
+/// What knows services by their networks; `None` where nothing is to be guessed.
+pub fn addresses(options: &Application) -> Result<Option<Box<dyn Addresses>>, Stop> {
+    if options.no_guess {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Networks(open(options)?))))
+}
+
+#[derive(Debug)]
+struct Networks(ndpi::Detector);
+
+impl Addresses for Networks {
+    fn application(&mut self, address: [u8; 4]) -> u16 {
+        self.0.address(address)
+    }
 }
 
 fn open(options: &Application) -> Result<ndpi::Detector, Stop> {

@@ -84,3 +84,12 @@ fn a_file_that_is_not_there_is_named() {
     let error = Detector::new(&Settings { protocols: Some(path), ..Settings::default() }).unwrap_err();
     assert_eq!(error, Error::File("/nowhere/protos.txt".to_owned()));
 }
+
+/// 8.8.8.8 is Google's, 192.0.2.1 nobody's (RFC 5737).
+#[test]
+fn networks_of_services_are_known() {
+    let mut detector = detector();
+    let names = detector.names(Names::Protocols);
+    let told = [[8, 8, 8, 8], [192, 0, 2, 1]].map(|address| names[usize::from(detector.address(address))].clone());
+    assert_eq!(told, ["Google", "Unknown"]);
+}

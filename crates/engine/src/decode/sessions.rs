@@ -131,18 +131,13 @@ impl Sessions {
         layouts: &mut Layouts,
     ) -> Held<'_> {
         let session = self.by_key.entry(key).or_insert_with(|| {
-<<<<<<< HEAD
             let neighbours = self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1));
             neighbours.push(key);
-            let mut session = Box::new(Session::new(*about, Samplers::forced(config.rate, !config.upscale)));
-=======
-            self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1)).push(key);
             let mut session = Box::new(Session::new(
                 *about,
                 Samplers::forced(config.rate, !config.upscale),
                 Table::new(config.vocabulary.clone()),
             ));
->>>>>>> apps
             if let Some(saved) = self.saved.get(&key) {
                 session.restore(saved, layouts);
                 session.init = saved.init;

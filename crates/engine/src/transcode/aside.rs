@@ -219,13 +219,25 @@ mod tests {
     #[derive(Default)]
     struct Kept(Vec<Aside>);
 
+    struct All<'a>(&'a mut Vec<Aside>);
+
+    impl Gather for All<'_> {
+        fn has_room(&mut self) -> bool {
+            true
+        }
+
+        fn take(&mut self, aside: Aside) {
+            self.0.push(aside);
+        }
+    }
+
     impl Receive for Kept {
         fn flows(&mut self, _: &Set<'_>) -> Taken {
             Taken::default()
         }
 
         fn options(&mut self, set: &Set<'_>) {
-            options(set, &mut Scratch::default(), &mut |aside| self.0.push(aside));
+            options(set, &mut Scratch::default(), &mut All(&mut self.0));
         }
     }
 

@@ -33,6 +33,17 @@ impl Application {
     pub fn chooses(&self) -> bool {
         !self.only.is_empty() || self.known != Known::All
     }
+
+    /// Options that say how applications are found out, and whether each was given.
+    pub fn tuned(&self) -> [(bool, &'static str); 5] {
+        [
+            (self.fast, "fast-dpi"),
+            (self.no_guess, "disable-l7-protocol-guess"),
+            (self.packets != Packets::default(), "ndpi-max-packets"),
+            (self.protocols.is_some(), "ndpi-custom-protos"),
+            (self.categories.is_some(), "ndpi-custom-categories"),
+        ]
+    }
 }
 
 /// Packets of a flow behind which its application is given up.
@@ -142,7 +153,8 @@ pub const SPEC: Group = Group {
             long: "ndpi-custom-categories",
             value: Value::One("FILE"),
             help: "Categories of hosts and networks of your own, in nDPI's form",
-            doc: "Lines like `example.com 101` or `192.0.2.0/24 100`, as in nDPI's example/categories.txt.",
+            doc: "Lines of a host or network, a tab and a number, like `example.com` and 101, or `192.0.2.0/24` and 100, as in \
+                  nDPI's example/categories.txt.",
             offer: Offer::Files,
             good: &["categories.txt"],
             apply: |options, text| {
@@ -158,7 +170,7 @@ pub const SPEC: Group = Group {
             repeat: Repeat::Adds,
             help: "Export only flows of these applications",
             doc: "Names or numbers as L7_PROTO_NAME and L7_PROTO have them, parted by commas: `TLS` takes TLS and everything \
-                  inside it. What is kept back is counted as `other_application`.",
+                  inside it. What is kept back is counted as `other_application`. Collected flows (-3) are not chosen from.",
             good: &["TLS,DNS", "91"],
             bad: &["", "TLS,"],
             apply: |options, text| {
@@ -177,7 +189,7 @@ pub const SPEC: Group = Group {
             value: Value::One("WHICH"),
             default: "0",
             help: "Export all flows (0), only those of a known application (1), only the others (2)",
-            doc: "What is kept back is counted as `other_application`.",
+            doc: "What is kept back is counted as `other_application`. Collected flows (-3) are not chosen from.",
             good: &["1", "2", "0"],
             bad: &["3", "x"],
             apply: |options, text| {

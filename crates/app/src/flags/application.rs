@@ -169,12 +169,13 @@ pub const SPEC: Group = Group {
             value: Value::One("LIST"),
             repeat: Repeat::Adds,
             help: "Export only flows of these applications",
-            doc: "Names or numbers as L7_PROTO_NAME and L7_PROTO have them, parted by commas: `TLS` takes TLS and everything \
-                  inside it. What is kept back is counted as `other_application`. Collected flows (-3) are not chosen from.",
-            good: &["TLS,DNS", "91"],
-            bad: &["", "TLS,"],
+            doc: "Names or numbers of L7_PROTO_NAME and L7_PROTO, one each, parted by commas: `TLS` takes TLS and everything \
+                  inside it, `Google` what is Google's in TLS, DNS and others. What is kept back is counted as \
+                  `other_application`. Collected flows (-3) are not chosen from.",
+            good: &["TLS,DNS", "91", "TLS, DNS"],
+            bad: &["", "TLS,", "TLS, ,DNS"],
             apply: |options, text| {
-                for name in text.split(',') {
+                for name in text.split(',').map(str::trim) {
                     if name.is_empty() {
                         return Err("has an empty name; give names or numbers, like TLS,DNS".into());
                     }

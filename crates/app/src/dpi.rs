@@ -111,7 +111,8 @@ impl Dpi {
         };
         found.and_then(|number| u16::try_from(number).ok()).ok_or_else(|| {
             Stop::Usage(format!(
-                "-O/--ndpi-protocols={name}: nDPI has no such protocol; give names as L7_PROTO_NAME has them"
+                "-O/--ndpi-protocols={name}: nDPI has no such protocol; give one name or number, like TLS or Google of \
+                 TLS.Google"
             ))
         })
     }

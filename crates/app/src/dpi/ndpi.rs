@@ -1,6 +1,7 @@
 //! libndpi as the meter's detector.
 
 use core::num::NonZeroU32;
+use std::path::Path;
 
 use flowsonde_engine::fill::Names;
 use flowsonde_engine::meter::application::{Addresses, Detector, Ticket, Verdict};
@@ -68,7 +69,14 @@ fn open(options: &Application) -> Result<ndpi::Detector, Stop> {
         protocols: options.protocols.as_deref(),
         categories: options.categories.as_deref(),
     };
-    ndpi::Detector::new(&settings).map_err(|error| Stop::Failed(format!("{error}; or give --disable-dpi")))
+    ndpi::Detector::new(&settings).map_err(|error| {
+        let (flag, path) = match &error {
+            ndpi::Error::File(ndpi::Form::Protocols, _) => ("ndpi-custom-protos", settings.protocols),
+            ndpi::Error::File(ndpi::Form::Categories, _) => ("ndpi-custom-categories", settings.categories),
+            _ => return Stop::Failed(format!("{error}; or give --disable-dpi")),
+        };
+        Stop::Failed(format!("--{flag}={}: {error}", path.unwrap_or(Path::new("")).display()))
+    })
 }
 
 #[derive(Debug)]

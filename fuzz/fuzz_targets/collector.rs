@@ -3,7 +3,10 @@
 //! that is soon full: every record becomes part of a flow.
 #![no_main]
 
+use std::sync::{Arc, OnceLock};
+
 use flowsonde_engine::decode::Collector;
+use flowsonde_engine::decode::applications::Vocabulary;
 use flowsonde_engine::decode::collector::Config;
 use flowsonde_engine::decode::layout::Spans;
 use flowsonde_engine::decode::records::{Receive, Set, Taken, Version};
@@ -85,10 +88,16 @@ impl Receive for Check {
     }
 }
 
+/// Names of applications of all runs, as a process has them.
+fn vocabulary() -> Arc<Vocabulary> {
+    static NAMES: OnceLock<Arc<Vocabulary>> = OnceLock::new();
+    Arc::clone(NAMES.get_or_init(|| Arc::new(Vocabulary::new(&["Unknown".to_owned(), "DNS".to_owned()]))))
+}
+
 fuzz_target!(|input: (bool, Vec<(u8, Vec<u8>)>)| {
     let (session, messages) = input;
     let transport = if session { Transport::Tcp } else { Transport::Udp };
-    let mut collector = Collector::new(Config::default());
+    let mut collector = Collector::new(Config { vocabulary: Some(vocabulary()), ..Config::default() });
     let mut check = Check::new();
     for (n, (port, bytes)) in messages.iter().enumerate() {
         let time = Nanos::new(1_700_000_000 + n as u64, 0);

@@ -24,6 +24,12 @@ PORTS = (6, 17, 33, 132, 136)
 
 def read_capture(path):
     """(time in seconds, link type, bytes, wire length) of each packet."""
+    for when, *rest in read_nanos(path):
+        yield when / 1e9, *rest
+
+
+def read_nanos(path):
+    """The same with whole nanoseconds, which a float of seconds cannot tell."""
     with open(path, "rb") as file:
         data = file.read()
     if data[:2] == b"\x1f\x8b":
@@ -37,7 +43,7 @@ def read_capture(path):
             break
     else:
         raise ValueError("not a capture")
-    part = 1e9 if magic == 0xA1B23C4D else 1e6
+    part = 1 if magic == 0xA1B23C4D else 1000
     header = 24 if magic == 0xA1B2CD34 else 16
     link = struct.unpack_from(order + "I", data, 20)[0] & 0x0FFFFFFF
     at = 24
@@ -46,7 +52,7 @@ def read_capture(path):
         at += header
         if at + size > len(data):
             return
-        yield seconds + fraction / part, link, data[at : at + size], length
+        yield seconds * 10**9 + fraction * part, link, data[at : at + size], length
         at += size
 
 
@@ -65,32 +71,33 @@ def read_pcapng(data):
             interfaces.append(interface(order, body))
         elif kind == 6:
             number, high, low, caught, length = struct.unpack_from(order + "5I", body)
-            link, tick, offset = interfaces[number]
-            when = ((high << 32) | low) * tick + offset
+            link, ticks, offset = interfaces[number]
+            when = ((high << 32) | low) * 10**9 // ticks + offset * 10**9
             yield when, link, body[20 : 20 + caught], length
         elif kind == 3 and interfaces:
             length = struct.unpack_from(order + "I", body)[0]
-            yield 0.0, interfaces[0][0], body[4 : 4 + length], length
+            yield 0, interfaces[0][0], body[4 : 4 + length], length
         elif kind == 2:
             number, _, high, low, caught, length = struct.unpack_from(order + "HHIIII", body)
-            link, tick, offset = interfaces[number]
-            yield ((high << 32) | low) * tick + offset, link, body[20 : 20 + caught], length
+            link, ticks, offset = interfaces[number]
+            yield ((high << 32) | low) * 10**9 // ticks + offset * 10**9, link, body[20 : 20 + caught], length
         at += size
 
 
 def interface(order, body):
-    link, tick, offset, at = struct.unpack_from(order + "H", body)[0], 1e-6, 0, 8
+    """Link type, ticks a second, and seconds that stamps are off."""
+    link, ticks, offset, at = struct.unpack_from(order + "H", body)[0], 10**6, 0, 8
     while at + 4 <= len(body):
         code, size = struct.unpack_from(order + "HH", body, at)
         if code == 0:
             break
         if code == 9:
             value = body[at + 4]
-            tick = 2.0 ** -(value & 127) if value & 128 else 10.0 ** -value
+            ticks = 2 ** (value & 127) if value & 128 else 10**value
         if code == 14:
             offset = struct.unpack_from(order + "q", body, at + 4)[0]
         at += 4 + (size + 3) // 4 * 4
-    return link, tick, offset
+    return link, ticks, offset
 
 
 def to_ip(link, frame):

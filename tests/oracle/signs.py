@@ -6,9 +6,8 @@
 
 The packets are read by this file and by the stand-in of tests/conformance (pcap,
 link and IP headers), none of which shares a line with the probe. For each flow,
-with timeouts nothing reaches, it reckons the bins of docs/signs.md, the gaps per
-direction and the entropy. A difference is accepted only when differences.csv
-names it, with its cause.
+with timeouts nothing reaches, it reckons every sign of docs/signs.md. A
+difference is accepted only when differences.csv names it, with its cause.
 """
 
 import argparse
@@ -18,6 +17,7 @@ import csv
 import fnmatch
 import ipaddress
 import math
+import os
 import pathlib
 import struct
 import sys
@@ -31,21 +31,23 @@ import standin
 SYN, FIN, RST, ACK = 2, 1, 4, 16
 LENGTHS = [64, 128, 256, 512, 1024]
 GAPS = [1, 5, 10, 50, 100]  # ms
+DOUBLES = [15, 31, 63, 127, 255, 511, 1023]  # bytes, or ms
 IAT = [f"{way}_IAT_{what}" for way in ("SRC_TO_DST", "DST_TO_SRC") for what in ("MIN", "MAX", "AVG", "STDDEV")]
-SIGNS = ["SEQ_PLEN", "SEQ_TDIFF", "ENTROPY_CLIENT_BYTES", "ENTROPY_SERVER_BYTES", *IAT]
+SIGNS = """SEQ_PLEN SEQ_TDIFF SEQ_PLEN_HASH SEQ_TDIFF_HASH SRC_TO_DST_SEQ_PLEN DST_TO_SRC_SEQ_PLEN
+SRC_TO_DST_SEQ_TDIFF DST_TO_SRC_SEQ_TDIFF HANDSHAKE_SYN_PKTS HANDSHAKE_SYN_ACK_PKTS HANDSHAKE_ACK_PKTS
+HANDSHAKE_RST_PKTS ENTROPY_CLIENT_BYTES ENTROPY_SERVER_BYTES FLOW_ENCRYPTED PPI_PKT_LENGTHS PPI_PKT_TIMES
+PPI_PKT_FLAGS PPI_PKT_DIRECTIONS PKT_VECTOR S_PHISTS_SIZES S_PHISTS_IPT D_PHISTS_SIZES D_PHISTS_IPT
+SRC_TO_DST_BURSTS SRC_TO_DST_BURST_PKTS SRC_TO_DST_BURST_BYTES DST_TO_SRC_BURSTS DST_TO_SRC_BURST_PKTS
+DST_TO_SRC_BURST_BYTES""".split() + IAT
 ELEMENTS = """IPV4_SRC_ADDR IPV4_DST_ADDR IPV6_SRC_ADDR IPV6_DST_ADDR L4_SRC_PORT L4_DST_PORT PROTOCOL
 IP_PROTOCOL_VERSION IN_PKTS OUT_PKTS ICMP_TYPE""".split() + SIGNS
 TABLE = HERE / "differences.csv"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", corpus.REPO / "target"))
+PROGRAM = str(TARGET / "release/flowsonde")
 
 
 def slot(edges, value):
     return sum(value > edge for edge in edges)
-
-
-def times(path):
-    """The packets of a capture; times as whole nanoseconds."""
-    for when, link, frame, length in standin.read_capture(path):
-        yield round(when * 1e6) * 1000, link, frame, length
 
 
 def payload(frame, at, p):
@@ -77,18 +79,22 @@ def payload(frame, at, p):
 class Flow:
     def __init__(self):
         self.seen = 0
-        self.lengths, self.gaps = [0] * 6, [0] * 6
+        self.lengths, self.gaps = [[0] * 6, [0] * 6], [[0] * 6, [0] * 6]
         self.last = None
         self.opener = None
+        self.shakes = collections.Counter()
         self.latest, self.iat = [None, None], [[], []]
         self.counts = [collections.Counter(), collections.Counter()]
         self.packets = [0, 0]
+        self.payloads = []  # time in nanoseconds, direction, length, TCP flags
 
     def add(self, p, way, when, size, data):
         self.packets[way] += 1
         if self.latest[way] is not None:
             self.iat[way].append(max(0, when - self.latest[way]) // 1000)
         self.latest[way] = max(when, self.latest[way] or 0)
+        if size:
+            self.payloads.append((when, way, size, p.flags & 255 if p.protocol == 6 and not p.later else 0))
         if p.protocol == 6 and self.handshake(p, way, size):
             return
         if self.seen == 256:
@@ -96,38 +102,111 @@ class Flow:
         self.seen += 1
         if not size:
             return
-        self.lengths[slot(LENGTHS, size)] += 1
+        self.lengths[way][slot(LENGTHS, size)] += 1
         if self.last is not None:
-            self.gaps[slot(GAPS, max(0, when - self.last) // 1000 / 1000)] += 1
+            self.gaps[way][slot(GAPS, max(0, when - self.last) // 1000 / 1000)] += 1
         self.last = when
         self.counts[way].update(data)
 
     def handshake(self, p, way, size):
         if p.flags & SYN:
+            self.shakes["SYN_ACK" if p.flags & ACK else "SYN"] += 1
             self.opener = way ^ bool(p.flags & ACK)
             return True
         if self.opener is None:
             return False
         third = not size and way == self.opener and p.flags & (ACK | FIN | RST) == ACK
+        if p.flags & RST:
+            self.shakes["RST"] += 1
+        elif third or (size and way == self.opener and p.flags & ACK):
+            self.shakes["ACK"] += 1
         if size or third or p.flags & RST:
             self.opener = None
         return third
 
     def signs(self, client):
-        entropy = [round(1000 * bits(self.counts[way])) for way in (client, 1 - client)]
-        found = {
-            "SEQ_PLEN": ",".join(str(min(255, n)) for n in self.lengths),
-            "SEQ_TDIFF": ",".join(str(min(255, n)) for n in self.gaps),
-            "ENTROPY_CLIENT_BYTES": entropy[0], "ENTROPY_SERVER_BYTES": entropy[1],
-        }
-        for way, name in ((client, "SRC_TO_DST"), (1 - client, "DST_TO_SRC")):
-            gaps = self.iat[way] or [0]
-            mean = sum(gaps) / len(gaps)
-            deviation = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
-            for what, value in (("MIN", min(gaps) // 1000), ("MAX", max(gaps) // 1000),
-                                ("AVG", mean / 1000), ("STDDEV", deviation / 1000)):
-                found[f"{name}_IAT_{what}"] = value
+        ways = ((client, "SRC_TO_DST"), (1 - client, "DST_TO_SRC"))
+        found = {f"HANDSHAKE_{what}_PKTS": min(255, self.shakes[what]) for what in ("SYN", "SYN_ACK", "ACK", "RST")}
+        for sign, bins in (("SEQ_PLEN", self.lengths), ("SEQ_TDIFF", self.gaps)):
+            both = [min(255, a + b) for a, b in zip(*bins)]
+            found[sign], found[f"{sign}_HASH"] = text(both), folded(both)
+            for way, name in ways:
+                found[f"{name}_{sign}"] = text(min(255, n) for n in bins[way])
+        found |= self.entropy(client) | self.one_by_one(client)
+        for (way, name), side in zip(ways, "SD"):
+            found |= self.iats(way, name) | self.histograms(way, side) | self.bursts(way, name)
         return found
+
+    def entropy(self, client):
+        telling = [counts for counts in self.counts if counts.total() >= 64]
+        found = {"FLOW_ENCRYPTED": int(bool(telling) and all(
+            round(1000 * bits(counts)) / 1000 >= 7.312 - lack(counts.total()) for counts in telling))}
+        for way, end in ((client, "CLIENT"), (1 - client, "SERVER")):
+            found[f"ENTROPY_{end}_BYTES"] = round(1000 * bits(self.counts[way]))
+        return found
+
+    def iats(self, way, name):
+        gaps = self.iat[way] or [0]
+        mean = sum(gaps) / len(gaps)
+        deviation = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
+        return {
+            f"{name}_IAT_MIN": min(gaps) // 1000, f"{name}_IAT_MAX": max(gaps) // 1000,
+            f"{name}_IAT_AVG": mean / 1000, f"{name}_IAT_STDDEV": deviation / 1000,
+        }
+
+    def one_by_one(self, client):
+        """The first 30, as lists; and as many as fit into 94 characters."""
+        first = self.payloads[:30]
+        lengths = [min(65535, size) for _, _, size, _ in first]
+        signs = [1 if way == client else -1 for _, way, _, _ in first]
+        vector = ["%+d" % (length * sign) for length, sign in zip(lengths, signs)]
+        while len(",".join(vector)) > 94:
+            vector.pop()
+        return {
+            "PPI_PKT_LENGTHS": lengths, "PPI_PKT_DIRECTIONS": signs, "PKT_VECTOR": ",".join(vector),
+            "PPI_PKT_TIMES": [when // 1_000_000 for when, _, _, _ in first],
+            "PPI_PKT_FLAGS": [flags for _, _, _, flags in first],
+        }
+
+    def histograms(self, way, side):
+        sizes, gaps, before = [0] * 8, [0] * 8, None
+        for when, _, size, _ in (one for one in self.payloads if one[1] == way):
+            sizes[slot(DOUBLES, size)] += 1
+            millis = when // 1_000_000
+            if before is not None:
+                gaps[slot(DOUBLES, max(0, millis - before))] += 1
+            before = millis
+        return {f"{side}_PHISTS_SIZES": sizes, f"{side}_PHISTS_IPT": gaps}
+
+    def bursts(self, way, name):
+        """Runs less than a second apart, those kept that are three or longer."""
+        runs, before = [], None
+        for when, _, size, _ in (one for one in self.payloads if one[1] == way):
+            if before is None or when - before >= 1_000_000_000:
+                runs.append([])
+            runs[-1].append(size)
+            before = when
+        runs = [run for run in runs if len(run) >= 3]
+        return {
+            f"{name}_BURSTS": len(runs), f"{name}_BURST_PKTS": sum(map(len, runs)),
+            f"{name}_BURST_BYTES": sum(map(sum, runs)),
+        }
+
+
+def text(numbers):
+    return ",".join(map(str, numbers))
+
+
+def folded(numbers):
+    """FNV-1a, its four bytes xored; 0 of nothing."""
+    hash = 0x811C9DC5
+    for number in numbers:
+        hash = (hash ^ number) * 0x01000193 & 0xFFFFFFFF
+    return hash >> 24 ^ hash >> 16 & 255 ^ hash >> 8 & 255 ^ hash & 255 if any(numbers) else 0
+
+
+def lack(n):
+    return min(183.94 / n, 8 - math.log2(n) + (n - 1) / 256)
 
 
 def bits(counts):
@@ -153,7 +232,7 @@ def name_of(p):
 def reckon(path):
     """{5-tuple: flow}. A tuple that has two connections has two records, and is not compared."""
     flows, firsts = {}, {}
-    for when, link, frame, _ in times(path):
+    for when, link, frame, _ in standin.read_nanos(path):
         at = standin.to_ip(link, frame)
         p = standin.parse(frame, at)
         if p is None:
@@ -227,7 +306,7 @@ def accepted():
 
 def main():
     parser = argparse.ArgumentParser(description="the signs of behaviour against a plain reckoning")
-    parser.add_argument("--probe", default=str(corpus.REPO / "target/release/flowsonde"))
+    parser.add_argument("--probe", default=PROGRAM)
     parser.add_argument("--only", default="*")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--show", metavar="CAPTURE")

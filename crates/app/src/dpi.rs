@@ -1,10 +1,11 @@
 //! Who finds applications out: libndpi, or what is left where a build is without it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flowsonde_elements::{Template, table};
+use flowsonde_engine::decode::applications::Vocabulary;
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{ByPort, Dissection, Limits};
+use flowsonde_engine::meter::application::{ByAddress, ByPort, Dissection, Limits};
 use flowsonde_engine::meter::config::{Known, Wanted};
 
 use crate::flags::Options;
@@ -21,6 +22,24 @@ mod ndpi;
 pub fn default_template(options: &Options) -> Template {
     let applications = Dpi::by_default(options).then_some(&table::L7_PROTO);
     Template::default().iter().chain(applications).collect()
+}
+
+static VOCABULARY: OnceLock<Arc<Vocabulary>> = OnceLock::new();
+
+/// The names of applications that exporters tell: one for all desks and outputs, made when first asked for. With nDPI's
+/// names, which are the same every time.
+pub fn vocabulary(protocols: &[String]) -> Arc<Vocabulary> {
+    Arc::clone(VOCABULARY.get_or_init(|| Arc::new(Vocabulary::new(protocols))))
+}
+
+/// The same, if it was asked for.
+pub fn wanted_vocabulary() -> Option<Arc<Vocabulary>> {
+    VOCABULARY.get().cloned()
+}
+
+/// True where a record holds the name that its exporter has for the application, which needs no nDPI.
+pub fn tells_exporters_names(template: &Template) -> bool {
+    template.iter().any(|element| element.is_same_as(&table::APPLICATION_NAME))
 }
 
 /// What meters are given to find applications out.
@@ -58,6 +77,16 @@ impl Dpi {
         Ok(ByPort::ask(&mut *ndpi::detector(&self.options)?))
     }
 
+    /// The same by their addresses, where ports tell nothing.
+    pub fn by_address(&self) -> Result<Option<Arc<ByAddress>>, Stop> {
+        Ok(ndpi::addresses(&self.options)?.map(|addresses| Arc::new(ByAddress::new(addresses))))
+    }
+
+    /// Where names are kept that exporters have for applications.
+    pub fn vocabulary(&self) -> Arc<Vocabulary> {
+        vocabulary(&self.names.protocols)
+    }
+
     /// What numbers are called.
     pub fn names(&self) -> Arc<Names> {
         Arc::clone(&self.names)
@@ -82,7 +111,8 @@ impl Dpi {
         };
         found.and_then(|number| u16::try_from(number).ok()).ok_or_else(|| {
             Stop::Usage(format!(
-                "-O/--ndpi-protocols={name}: nDPI has no such protocol; give names as L7_PROTO_NAME has them"
+                "-O/--ndpi-protocols={name}: nDPI has no such protocol; give one name or number, like TLS or Google of \
+                 TLS.Google"
             ))
         })
     }

@@ -396,3 +396,26 @@ fn what_is_said_is_neat() {
         assert_eq!((ran.code, ran.err.as_str()), (Some(2), told));
     }
 }
+
+/// libndpi passed over what it did not understand, and crashed at a host that is empty.
+#[cfg(feature = "ndpi")]
+#[test]
+fn a_file_of_rules_that_is_not_sound_is_refused() {
+    let (scratch, tls) = (Scratch::new(), capture("tls"));
+    fs::write(scratch.file("rules"), "# mine\ntcp:81@Mine\nhost:,x@Mine\n").unwrap();
+    fs::write(scratch.file("hosts"), "example.com 101\n").unwrap();
+    for (flag, file, told) in [
+        ("--ndpi-custom-protos", "rules", "line 3 is no rule"),
+        ("--ndpi-custom-categories", "hosts", "line 1 is no category"),
+        ("--ndpi-custom-protos", "nowhere", "cannot be read"),
+        ("--ndpi-custom-categories", ".", "cannot be read"),
+    ] {
+        let ran = scratch.run(&["-i", &tls, "--json", "-", flag, file]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.err.starts_with(&format!("flowsonde: {flag}={file}: {told}")), "{ran:?}");
+    }
+    fs::write(scratch.file("rules"), "tcp:443@Mine\n").unwrap();
+    let ran = scratch.run(&["-i", &tls, "--json", "-", "-T", "%L7_PROTO_NAME", "--ndpi-custom-protos", "rules"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("Mine"), "{ran:?}");
+}

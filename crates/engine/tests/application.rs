@@ -9,7 +9,7 @@ use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flowsonde_engine::meter::application::{Detector, Dissection, Limits, Ticket, Verdict};
+use flowsonde_engine::meter::application::{Counters, Detector, Dissection, Limits, Ticket, Verdict};
 use flowsonde_engine::meter::config::{Known, Wanted};
 use flowsonde_engine::meter::{Config, Group, Groups, Meter};
 use flowsonde_wire::Nanos;
@@ -28,6 +28,8 @@ struct Seen {
     verdicts: Vec<(u32, bool)>,
     begun: u32,
     room: Option<usize>,
+    /// What the meter counted.
+    counters: Counters,
 }
 
 /// Knows a flow by a payload of 7 bytes (as application 7 over 3), 8 bytes is application 8; until then it wants more.
@@ -101,7 +103,8 @@ fn run(
     probe.meter.flush(&mut keep);
     let counters = probe.balance();
     assert_eq!(counters.exported, told.len() as u64);
-    let seen = core::mem::take(&mut *fake.0.lock().unwrap());
+    let mut seen = core::mem::take(&mut *fake.0.lock().unwrap());
+    seen.counters = counters.dissection;
     assert!(seen.open.is_empty(), "flows the detector was not told the end of: {seen:?}");
     (told, seen)
 }
@@ -167,6 +170,21 @@ fn where_there_is_no_room_flows_have_no_application_but_their_records() {
     let packets: Vec<Packet> = (0..10).map(|port| udp(0, 5000 + port, 1)).collect();
     let (told, seen) = run(Config::default(), Limits::default(), Some(3), &packets);
     assert_eq!((told.len(), seen.begun), (10, 3));
+    assert_eq!((seen.counters.packets, seen.counters.no_room), (3, 7));
+}
+
+#[test]
+fn flows_of_a_known_server_are_granted_but_for_one_in_sixteen() {
+    let fake = Fake::default();
+    let config = Config { groups: Groups::default(), ..Config::default() };
+    let dissection = Dissection::new(Box::new(fake), Limits::default()).trusting(7);
+    let mut meter = Meter::new(config).dissecting(dissection);
+    for port in 0..100 {
+        meter.frames(&[udp(0, 5000 + port, 7).build().frame()], &mut |_| {});
+    }
+    // Four make it known; of the 96 behind them each 16th is looked at again.
+    let counters = meter.counters().dissection;
+    assert_eq!((counters.packets, counters.granted, counters.no_room), (10, 90, 0));
 }
 
 #[test]

@@ -6,11 +6,13 @@
 
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use flowsonde_engine::decode::applications::Vocabulary;
 use flowsonde_engine::decode::collector::{Collector, Config};
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
+use flowsonde_engine::decode::session::Counters;
 use flowsonde_engine::encode::Messages;
 use flowsonde_engine::transcode::{Batching, Home, Plan, TlvBatches, Transcode};
 use flowsonde_wire::Nanos;
@@ -96,10 +98,17 @@ fn template(id: u16) -> (u16, Vec<u8>) {
     (0, words([id, 4, 8, 4, 12, 4, 1, 4, 2, 4]))
 }
 
+/// The names of one process: they are kept whatever exporters come and go, and so not measured.
+fn vocabulary() -> Arc<Vocabulary> {
+    static NAMES: OnceLock<Arc<Vocabulary>> = OnceLock::new();
+    Arc::clone(NAMES.get_or_init(|| Arc::new(Vocabulary::new(&[]))))
+}
+
 /// What an attacker sends: its n-th message, and from where.
 type Attack = fn(u32) -> (SocketAddr, Vec<u8>);
 
-fn suffers(messages: u32, attack: Attack) {
+/// Gives what became of all messages.
+fn suffers(messages: u32, attack: Attack) -> Counters {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);
@@ -107,7 +116,7 @@ fn suffers(messages: u32, attack: Attack) {
     let lines = [Plan::Ntopng, Plan::Everything]
         .map(|plan| (TlvBatches::new(plan, home, false, Batching::default()), Messages::default()));
     let mut out = Out { lines, honest: 0 };
-    let mut collector = Collector::new(Config { memory: BUDGET, ..Config::default() });
+    let mut collector = Collector::new(Config { memory: BUDGET, vocabulary: Some(vocabulary()), ..Config::default() });
     let mut honest_sent = 0;
     let mut time = Nanos::new(1_700_000_000, 0);
     let mut give = |collector: &mut Collector, from, bytes: &[u8], time| {
@@ -147,6 +156,7 @@ fn suffers(messages: u32, attack: Attack) {
     assert_eq!(sum.messages + collector.rejected().map(|(_, count)| count).sum::<u64>(), {
         u64::from(messages) + 5 + u64::from(messages.div_ceil(100))
     });
+    sum
 }
 
 fn source(n: u32) -> SocketAddr {
@@ -201,6 +211,21 @@ fn a_flood_of_options_that_make_samplers() {
         let record = |i: u32| [&[0; 8][..], &(n * 40 + i).to_be_bytes(), &7u32.to_be_bytes()].concat();
         (source(n % 2000), v9(n, 0, &[template, (256, (0..40).flat_map(record).collect())]))
     });
+}
+
+#[test]
+fn a_flood_of_names_of_applications() {
+    let counters = suffers(60_000, |n| {
+        // Scope system, then id and name; every tenth message has names that nobody told before.
+        let template = (1, words([256, 4, 8, 1, 4, 95, 4, 96, 8]));
+        let record = |i: u32| {
+            let id = (n / 500 * 40 + i).to_be_bytes();
+            let name = if n % 10 == 0 { n * 40 + i } else { i };
+            [&[0; 4][..], &id, format!("{name:08x}").as_bytes()].concat()
+        };
+        (source(n % 500), v9(n / 500, 0, &[template, (256, (0..40).flat_map(record).collect())]))
+    });
+    assert!(counters.applications_refused > 100_000 && counters.applications_forgotten > 100_000, "{counters:?}");
 }
 
 #[test]

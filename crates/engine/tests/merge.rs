@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use flowsonde_elements::{Mode, Template};
 use flowsonde_engine::decode::Collector;
+use flowsonde_engine::decode::applications::Vocabulary;
 use flowsonde_engine::decode::collector::Config as Collecting;
 use flowsonde_engine::decode::records::{Receive, Set, Taken};
 use flowsonde_engine::encode::{self, Messages};
-use flowsonde_engine::fill::{Env, groups_of_collected};
+use flowsonde_engine::fill::{Env, Names, groups_of_collected};
 use flowsonde_engine::merge::Merger;
 use flowsonde_engine::meter::config::Biflows;
 use flowsonde_engine::meter::flow::EndReason;
@@ -790,4 +792,60 @@ fn what_only_the_exporter_knows_is_told() {
             "\n"
         )
     );
+}
+
+/// What an exporter calls an application stays with the flow, whatever its records tell later.
+#[test]
+fn a_flow_keeps_what_its_exporter_calls_its_application() {
+    let vocabulary = Arc::new(Vocabulary::new(&["Unknown", "FTP", "SSH"].map(str::to_owned)));
+    let template = Template::parse("%L4_DST_PORT %L7_PROTO %L7_PROTO_NAME %APPLICATION_NAME", Mode::Collector).unwrap();
+    let groups = groups_of_collected(&template);
+    let options = encode::Options { template, collected: true, applications: true, ..encode::Options::default() };
+    let collecting = Collecting { vocabulary: Some(Arc::clone(&vocabulary)), ..Collecting::default() };
+    let mut bench = Bench::with(Config { groups, ..Config::default() }, collecting, true);
+    let from: SocketAddr = EXPORTER.parse().unwrap();
+    // An options template of IPFIX with one scope: id and name.
+    let shape = [400u16, 2, 1, 95, 4, 96, 8].map(u16::to_be_bytes).concat();
+    bench.send(from, START, &message(0, START, 3, &shape));
+    let table = [&b"\x0d\0\0\x50ssh\0\0\0\0\0"[..], b"\x0d\0\x01\xdfms-teams", b"\x0d\0\0\x01unknown\0"].concat();
+    bench.send(from, START, &message(0, START, 400, &table));
+    let fields = [8u16, 4, 12, 4, 7, 2, 11, 2, 4, 1, 95, 4, 1, 4, 2, 4].map(u16::to_be_bytes).concat();
+    bench.send(from, START, &message(0, START, 2, &[&[1, 44, 0, 8], &fields[..]].concat()));
+    let record = |port: u8, id: u32| {
+        let ends = [10, 0, 0, 1, 10, 0, 0, 2, 0xc0, 0, 0, port, 6];
+        [&ends[..], &id.to_be_bytes(), &9u32.to_be_bytes(), &1u32.to_be_bytes()].concat()
+    };
+    let records = [
+        // Not known at first, then known, then something else: the first that says something counts.
+        record(1, 0x0d00_0001),
+        record(1, 0x0d00_01df),
+        record(1, 0x0d00_0050),
+        record(2, 0x0d00_0050),
+        record(2, 0),
+        record(3, 0x0d00_0001),
+        record(4, 0x0d00_0fff),
+    ];
+    bench.send(from, START, &message(0, START, 300, &records.concat()));
+    let env = Env { vocabulary: Some(vocabulary), names: Arc::new(names()), ..Env::default() };
+    let mut json = (encode::format("json").unwrap().start)(&options).unwrap();
+    let mut lines = Messages::default();
+    bench.merger.flush(&mut |ended| ended.views().for_each(|view| json.encode(&view, &env, &mut lines)));
+    let mut told: Vec<_> = String::from_utf8_lossy(lines.bytes()).lines().map(str::to_owned).collect();
+    told.sort();
+    let line = |port, number, name, exporters| {
+        format!(
+            r#"{{"L4_DST_PORT":{port},"L7_PROTO":"{number}","L7_PROTO_NAME":"{name}","APPLICATION_NAME":"{exporters}"}}"#
+        )
+    };
+    let expected = [
+        line(1, 0, "ms-teams", "ms-teams"),
+        line(2, 2, "SSH", "ssh"),
+        line(3, 0, "Unknown", "unknown"),
+        line(4, 0, "Unknown", ""),
+    ];
+    assert_eq!(told, expected);
+}
+
+fn names() -> Names {
+    Names { protocols: ["Unknown", "FTP", "SSH"].map(str::to_owned).into(), ..Names::default() }
 }

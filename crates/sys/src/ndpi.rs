@@ -3,12 +3,15 @@
 //! A [`Detector`] is shown the first packets of each flow, and says when it knows. Detectors share nothing: one a thread.
 
 mod ffi;
+mod files;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::Mutex;
+
+pub use files::{Fault, Form};
 
 /// What was found out about a flow. Laid out as `struct verdict` of `shim.c`.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +89,8 @@ pub enum Error {
         /// Loaded.
         loaded: (u32, u32),
     },
-    /// A file of protocols or categories cannot be read.
-    File(String),
+    /// What is wrong with a file of protocols or categories.
+    File(Form, Fault),
     /// The library could not start: no memory.
     Start,
 }
@@ -101,7 +104,7 @@ impl core::fmt::Display for Error {
                  {}; build again, or install the one built for",
                 loaded.0, loaded.1, built.0, built.1
             ),
-            Error::File(path) => write!(f, "libndpi cannot read {path}"),
+            Error::File(_, fault) => fault.fmt(f),
             Error::Start => f.write_str("libndpi does not start: no memory"),
         }
     }
@@ -160,10 +163,10 @@ impl Detector {
         let _alone = MAKING.lock();
         let mut module = ffi::Module::new(settings.guess, settings.early).ok_or(Error::Start)?;
         if let Some(path) = settings.protocols {
-            load(path, |path| module.load_protocols(path))?;
+            load(path, Form::Protocols, |path| module.load_protocols(path))?;
         }
         if let Some(path) = settings.categories {
-            load(path, |path| module.load_categories(path))?;
+            load(path, Form::Categories, |path| module.load_categories(path))?;
         }
         if !module.ready() {
             return Err(Error::Start);
@@ -198,16 +201,21 @@ impl Detector {
         }
     }
 
+    /// The protocol whose network an IPv4 address is of, 0 when none is known.
+    pub fn address(&mut self, address: [u8; 4]) -> u16 {
+        self.module.address(address)
+    }
+
     /// Names by number, of one kind.
     pub fn names(&self, what: Names) -> Vec<String> {
         self.module.names(what)
     }
 }
 
-/// Reads a file. The library says nothing about one that is not there, so that is looked at before.
-fn load(path: &Path, read: impl FnOnce(&core::ffi::CStr) -> bool) -> Result<(), Error> {
-    let unreadable = || Error::File(path.display().to_string());
-    std::fs::File::open(path).map_err(|_| unreadable())?;
-    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| unreadable())?;
-    if read(&name) { Ok(()) } else { Err(unreadable()) }
+/// Reads a file, if it is sound. The library says nothing about one that is not there or not sound.
+fn load(path: &Path, form: Form, read: impl FnOnce(&core::ffi::CStr) -> bool) -> Result<(), Error> {
+    files::check(path, form).map_err(|fault| Error::File(form, fault))?;
+    let refused = || Error::File(form, Fault::Unreadable("libndpi refuses it".to_owned()));
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| refused())?;
+    if read(&name) { Ok(()) } else { Err(refused()) }
 }

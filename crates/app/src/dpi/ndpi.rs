@@ -1,9 +1,10 @@
 //! libndpi as the meter's detector.
 
 use core::num::NonZeroU32;
+use std::path::Path;
 
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{Detector, Ticket, Verdict};
+use flowsonde_engine::meter::application::{Addresses, Detector, Ticket, Verdict};
 use flowsonde_sys::ndpi::{self, Flow, Settings};
 use flowsonde_wire::Nanos;
 
@@ -44,6 +45,23 @@ pub fn detector(options: &Application) -> Result<Box<dyn Detector>, Stop> {
     }))
 }
 
+/// What knows services by their networks; `None` where nothing is to be guessed.
+pub fn addresses(options: &Application) -> Result<Option<Box<dyn Addresses>>, Stop> {
+    if options.no_guess {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Networks(open(options)?))))
+}
+
+#[derive(Debug)]
+struct Networks(ndpi::Detector);
+
+impl Addresses for Networks {
+    fn application(&mut self, address: [u8; 4]) -> u16 {
+        self.0.address(address)
+    }
+}
+
 fn open(options: &Application) -> Result<ndpi::Detector, Stop> {
     let settings = Settings {
         guess: !options.no_guess,
@@ -51,7 +69,14 @@ fn open(options: &Application) -> Result<ndpi::Detector, Stop> {
         protocols: options.protocols.as_deref(),
         categories: options.categories.as_deref(),
     };
-    ndpi::Detector::new(&settings).map_err(|error| Stop::Failed(format!("{error}; or give --disable-dpi")))
+    ndpi::Detector::new(&settings).map_err(|error| {
+        let (flag, path) = match &error {
+            ndpi::Error::File(ndpi::Form::Protocols, _) => ("ndpi-custom-protos", settings.protocols),
+            ndpi::Error::File(ndpi::Form::Categories, _) => ("ndpi-custom-categories", settings.categories),
+            _ => return Stop::Failed(format!("{error}; or give --disable-dpi")),
+        };
+        Stop::Failed(format!("--{flag}={}: {error}", path.unwrap_or(Path::new("")).display()))
+    })
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Without libndpi: what the engine knows by itself.
 
 use flowsonde_engine::fill::Names;
-use flowsonde_engine::meter::application::{Builtin, Detector, builtin_names};
+use flowsonde_engine::meter::application::{Addresses, Builtin, Detector, builtin_names};
 
 use crate::flags::application::Application;
 use crate::log;
@@ -19,6 +19,10 @@ pub fn names(options: &Application) -> Result<Names, Stop> {
     }
     log::warn("dpi", "built without nDPI: applications are told by ports and by what a few protocols begin with");
     Ok(builtin_names())
+}
+
+pub fn addresses(_: &Application) -> Result<Option<Box<dyn Addresses>>, Stop> {
+    Ok(None)
 }
 
 pub fn detector(_: &Application) -> Result<Box<dyn Detector>, Stop> {

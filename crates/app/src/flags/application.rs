@@ -33,6 +33,17 @@ impl Application {
     pub fn chooses(&self) -> bool {
         !self.only.is_empty() || self.known != Known::All
     }
+
+    /// Options that say how applications are found out, and whether each was given.
+    pub fn tuned(&self) -> [(bool, &'static str); 5] {
+        [
+            (self.fast, "fast-dpi"),
+            (self.no_guess, "disable-l7-protocol-guess"),
+            (self.packets != Packets::default(), "ndpi-max-packets"),
+            (self.protocols.is_some(), "ndpi-custom-protos"),
+            (self.categories.is_some(), "ndpi-custom-categories"),
+        ]
+    }
 }
 
 /// Packets of a flow behind which its application is given up.
@@ -142,7 +153,8 @@ pub const SPEC: Group = Group {
             long: "ndpi-custom-categories",
             value: Value::One("FILE"),
             help: "Categories of hosts and networks of your own, in nDPI's form",
-            doc: "Lines like `example.com 101` or `192.0.2.0/24 100`, as in nDPI's example/categories.txt.",
+            doc: "Lines of a host or network, a tab and a number, like `example.com` and 101, or `192.0.2.0/24` and 100, as in \
+                  nDPI's example/categories.txt.",
             offer: Offer::Files,
             good: &["categories.txt"],
             apply: |options, text| {
@@ -157,12 +169,13 @@ pub const SPEC: Group = Group {
             value: Value::One("LIST"),
             repeat: Repeat::Adds,
             help: "Export only flows of these applications",
-            doc: "Names or numbers as L7_PROTO_NAME and L7_PROTO have them, parted by commas: `TLS` takes TLS and everything \
-                  inside it. What is kept back is counted as `other_application`.",
-            good: &["TLS,DNS", "91"],
-            bad: &["", "TLS,"],
+            doc: "Names or numbers of L7_PROTO_NAME and L7_PROTO, one each, parted by commas: `TLS` takes TLS and everything \
+                  inside it, `Google` what is Google's in TLS, DNS and others. What is kept back is counted as \
+                  `other_application`. Collected flows (-3) are not chosen from.",
+            good: &["TLS,DNS", "91", "TLS, DNS"],
+            bad: &["", "TLS,", "TLS, ,DNS"],
             apply: |options, text| {
-                for name in text.split(',') {
+                for name in text.split(',').map(str::trim) {
                     if name.is_empty() {
                         return Err("has an empty name; give names or numbers, like TLS,DNS".into());
                     }
@@ -177,7 +190,7 @@ pub const SPEC: Group = Group {
             value: Value::One("WHICH"),
             default: "0",
             help: "Export all flows (0), only those of a known application (1), only the others (2)",
-            doc: "What is kept back is counted as `other_application`.",
+            doc: "What is kept back is counted as `other_application`. Collected flows (-3) are not chosen from.",
             good: &["1", "2", "0"],
             bad: &["3", "x"],
             apply: |options, text| {

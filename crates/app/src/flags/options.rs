@@ -4,7 +4,7 @@
 use flowsonde_io::sink::zmq;
 
 use super::accepted::Accepted;
-use super::application::Application;
+use super::application::{Application, Known};
 use super::cache::Cache;
 use super::capture::{Capture, Input};
 use super::collect::Collect;
@@ -230,6 +230,18 @@ impl Options {
         for (given, flag, needs) in self.helpless() {
             warn(given, &format!("--{flag}: has no effect without {needs}"));
         }
+        for (given, flag) in [
+            (!self.application.only.is_empty(), "ndpi-protocols"),
+            (self.application.known != Known::All, "discard-unknown-flows"),
+        ] {
+            warn(
+                given && self.collect.any(),
+                &format!("--{flag}: has no effect with -3; --collection-filter chooses from what is collected"),
+            );
+        }
+        for (given, flag) in self.application.tuned() {
+            warn(given && self.application.none, &format!("--{flag}: has no effect with --disable-dpi"));
+        }
         warn(
             self.collect.passthrough && self.template.fields.is_some(),
             "--flow-templ: has no effect with --collector-passthrough, which tells every element there is",
@@ -360,6 +372,14 @@ mod tests {
             (&["-32055", "--json=x", "--tls-cert=c"], Some("--tls-cert: has no effect without -3 tls://")),
             (&["-32055", "--json=x", "--json-labels"], Some("--json-labels: has no effect without --zmq")),
             (&["-32055", "--zmq=tcp://*:5556", "--json-labels"], None),
+            (&["-i-", "--json=x", "--disable-dpi", "--fast-dpi"], Some("--fast-dpi: has no effect with --disable-dpi")),
+            (
+                &["-i-", "--json=x", "--disable-dpi", "--ndpi-custom-protos=p"],
+                Some("--ndpi-custom-protos: has no effect"),
+            ),
+            (&["-i-", "--json=x", "--fast-dpi"], None),
+            (&["-32055", "--json=x", "-ODNS"], Some("--ndpi-protocols: has no effect with -3")),
+            (&["-32055c", "--json=x", "--discard-unknown-flows=1"], Some("--discard-unknown-flows: has no effect")),
             (&["-32055", "--json=x", "-S5"], Some("--sample-rate: the rate of packets")),
             (
                 &["-32055", "--json=x", "--collector-passthrough", "-T%IN_BYTES"],

@@ -156,7 +156,9 @@ fn meter(account: &Account) -> Stage {
         .noting("fragments_overlapping", fragments.overlapping)
         .noting("fragments_incomplete", fragments.incomplete)
         .noting("fragments_orphaned", fragments.orphans)
-        .noting("fragments_evicted", fragments.evicted);
+        .noting("fragments_evicted", fragments.evicted)
+        .noting("dpi_packets", meter.dissection.packets)
+        .noting("dpi_no_room", meter.dissection.no_room);
     stage.received = meter.packets + account.over_count;
     stage.delivered = meter.metered;
     stage.held = meter.parked;
@@ -170,7 +172,8 @@ fn cache(account: &Account) -> Stage {
         .losing("other_application", meter.other_application)
         .losing("one_way", meter.one_way)
         .losing("two_way", meter.two_way)
-        .noting("evicted", meter.evicted);
+        .noting("evicted", meter.evicted)
+        .noting("dpi_granted", meter.dissection.granted);
     stage.received = meter.started;
     stage.delivered = meter.exported;
     stage.held = meter.held;

@@ -93,6 +93,10 @@ impl Plan {
         if template.iter().any(fill::tells_application) && !options.application.none {
             let dpi = Dpi::open(options)?;
             (env.names, env.by_port) = (dpi.names(), Some(Arc::new(dpi.by_port()?)));
+            env.by_address = dpi.by_address()?;
+            env.vocabulary = Some(dpi.vocabulary());
+        } else if dpi::tells_exporters_names(&template) {
+            env.vocabulary = Some(dpi::vocabulary(&[]));
         }
         Ok(Plan { template, meter, env, dpi: None, collected: true })
     }

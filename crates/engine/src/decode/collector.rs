@@ -13,6 +13,7 @@ use std::sync::Arc;
 use flowsonde_wire::export::{Datagram, Transport, ipfix, netflow9};
 use flowsonde_wire::{Cursor, Nanos};
 
+use super::applications::Vocabulary;
 use super::layout::Layout;
 use super::netflow5::{self, Fixed};
 use super::records::{About, Receive, Set, Taken, Version};
@@ -46,6 +47,8 @@ pub struct Config {
     pub reforge: Reforge,
     /// Only templates of these ids are read; empty is all.
     pub template_ids: Vec<u16>,
+    /// Where names of applications are kept that exporters tell; `None` where nobody wants them.
+    pub vocabulary: Option<Arc<Vocabulary>>,
 }
 
 impl Config {
@@ -74,6 +77,7 @@ impl Default for Config {
             reforge_times: false,
             reforge: Reforge::default(),
             template_ids: Vec::new(),
+            vocabulary: None,
         }
     }
 }
@@ -254,6 +258,7 @@ impl Collector {
                 about: &about,
                 samplers: &session.samplers,
                 templates: &session.templates,
+                applications: &session.applications,
             });
             session.counters.flows += u64::from(taken.records);
         }

@@ -281,8 +281,8 @@ impl Decoder {
             rows.extend_from_slice(record.bytes());
             new.iter().for_each(|count| rows.extend_from_slice(&count.to_be_bytes()));
         }
-        let (samplers, templates) = (&session.samplers, &session.templates);
-        let taken = out.flows(&Set { layout: &how.layout, bytes: rows, about, samplers, templates });
+        let Session { samplers, templates, applications, .. } = &*session;
+        let taken = out.flows(&Set { layout: &how.layout, bytes: rows, about, samplers, templates, applications });
         session.counters.flows += u64::from(taken.records);
     }
 }

@@ -161,6 +161,7 @@ fn hand_on(set: &Set<'_>, run: &[u8], kept: usize, pass: &mut dyn FnMut(&Set<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::applications::Table;
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
     use crate::decode::templates::{Layouts, Templates};
@@ -192,7 +193,15 @@ mod tests {
             shift: 0,
         };
         let (samplers, templates) = (Samplers::default(), Templates::default());
-        let set = Set { layout: &layout, bytes: &bytes, about: &about, samplers: &samplers, templates: &templates };
+        let applications = Table::default();
+        let set = Set {
+            layout: &layout,
+            bytes: &bytes,
+            about: &about,
+            samplers: &samplers,
+            templates: &templates,
+            applications: &applications,
+        };
         let mut sieve = Sieve::new(Filter { conditions });
         let (mut found, mut spans) = (Vec::new(), Spans::default());
         let taken = sieve.sift(&set, &mut |set| {

@@ -1,5 +1,6 @@
 //! From bytes to what the meter and the encoders understand.
 
+pub mod applications;
 pub mod collector;
 pub mod connections;
 pub mod filter;

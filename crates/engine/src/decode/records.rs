@@ -7,6 +7,7 @@ use flowsonde_wire::Nanos;
 use flowsonde_wire::export::Transport;
 use flowsonde_wire::export::sflow5::{self, counters};
 
+use super::applications::Table;
 use super::layout::Layout;
 use super::sampling::Samplers;
 use super::templates::Templates;
@@ -108,6 +109,8 @@ pub struct Set<'a> {
     pub samplers: &'a Samplers,
     /// The templates of the same session, for records in lists (RFC 6313).
     pub templates: &'a Templates,
+    /// What their exporter calls applications.
+    pub applications: &'a Table,
 }
 
 /// What takes data records.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flowsonde_wire::export::ipfix::Specifier;
 use flowsonde_wire::{Frame, LinkType, Nanos};
 
+use super::applications::Table;
 use super::layout::Layout;
 use super::packet::{self, Packet};
 use super::records::{About, Receive, Set};
@@ -117,6 +118,8 @@ pub struct Rows {
     parts: KeyParts,
     /// None: what is made here has no lists.
     templates: Templates,
+    /// None: agents tell no applications.
+    applications: Table,
 }
 
 #[derive(Debug)]
@@ -133,7 +136,13 @@ impl Rows {
             let layout = layouts.of(&fields, 0).expect("sampled packets have a layout");
             Family { layout, bytes: Vec::new() }
         };
-        Rows { ipv4: family(&IPV4), ipv6: family(&IPV6), parts: KeyParts::default(), templates: Templates::default() }
+        Rows {
+            ipv4: family(&IPV4),
+            ipv6: family(&IPV6),
+            parts: KeyParts::default(),
+            templates: Templates::default(),
+            applications: Table::default(),
+        }
     }
 
     /// Reads the first bytes of a packet with the probe's own decoder.
@@ -171,10 +180,11 @@ impl Rows {
     /// Hands on what was gathered, and tells how many records were taken.
     pub fn hand_on(&mut self, about: &About, samplers: &Samplers, out: &mut dyn Receive) -> u64 {
         let mut records = 0;
+        let (templates, applications) = (&self.templates, &self.applications);
         for Family { layout, bytes } in [&mut self.ipv4, &mut self.ipv6] {
             if !bytes.is_empty() {
-                records +=
-                    u64::from(out.flows(&Set { layout, bytes, about, samplers, templates: &self.templates }).records);
+                let taken = out.flows(&Set { layout, bytes, about, samplers, templates, applications });
+                records += u64::from(taken.records);
                 bytes.clear();
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::ipfix::Specifier;
 
+use super::applications::Table;
 use super::connections::Connections;
 use super::records::{About, Version};
 use super::sampling::Samplers;
@@ -22,6 +23,8 @@ pub struct Session {
     pub templates: Templates,
     /// How its packets were sampled.
     pub samplers: Samplers,
+    /// What it calls applications.
+    pub applications: Table,
     /// When it started (IPFIX element 160, from options data).
     pub init: Option<Nanos>,
     /// What it expects next.
@@ -44,11 +47,12 @@ pub struct Session {
 
 impl Session {
     /// Of a first message.
-    pub fn new(about: About, samplers: Samplers) -> Session {
+    pub fn new(about: About, samplers: Samplers, applications: Table) -> Session {
         Session {
             about,
             templates: Templates::default(),
             samplers,
+            applications,
             init: None,
             sequence: Sequence::default(),
             sources: Sources::default(),
@@ -104,6 +108,7 @@ impl Session {
             + places(self.waiting.len()) * (WAITS + 64)
             + self.waiting.bytes()
             + self.connections_bytes()
+            + self.applications.bytes()
     }
 
     /// Bytes of what was told of its connections.
@@ -115,6 +120,11 @@ impl Session {
     pub(super) fn forget_connections(&mut self) {
         let connections = self.connections.take();
         self.counters.connections_forgotten += connections.map_or(0, |connections| connections.open());
+    }
+
+    /// Forgets what it calls applications, until it tells so again.
+    pub(super) fn forget_applications(&mut self) {
+        self.counters.applications_forgotten += self.applications.forget();
     }
 
     /// When it was last heard of.
@@ -186,6 +196,10 @@ counters! {
     withdrawals,
     /// Templates found under another port or domain of the same address.
     borrowed,
+    /// Names of applications for which there was no room, each as often as it was told.
+    applications_refused,
+    /// Names of applications forgotten for want of room.
+    applications_forgotten,
     /// Connections forgotten for want of room: what comes of them counts whole.
     connections_forgotten,
     /// Samples of packets (sFlow, NetFlow-Lite): `samples = samples_other +` the flows made of them.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::{Datagram, Transport};
 
+use super::applications::Table;
 use super::collector::Config;
 use super::records::{About, Version};
 use super::sampling::Samplers;
@@ -132,7 +133,11 @@ impl Sessions {
         let session = self.by_key.entry(key).or_insert_with(|| {
             let neighbours = self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1));
             neighbours.push(key);
-            let mut session = Box::new(Session::new(*about, Samplers::forced(config.rate, !config.upscale)));
+            let mut session = Box::new(Session::new(
+                *about,
+                Samplers::forced(config.rate, !config.upscale),
+                Table::new(config.vocabulary.clone()),
+            ));
             if let Some(saved) = self.saved.get(&key) {
                 session.restore(saved, layouts);
                 session.init = saved.init;
@@ -246,12 +251,14 @@ impl Sessions {
                 order.push(((0, session.last_seen().0), weight, *key, Goes::Session));
                 continue;
             }
-            // What was told of its connections can be done without, its templates cannot.
-            let told = session.connections_bytes();
-            if told > 0 {
-                order.push(((1, u64::MAX - told as u64), told, *key, Goes::Connections));
+            // What was told of its connections and applications can be done without, its templates cannot.
+            let (connections, applications) = (session.connections_bytes(), session.applications.bytes());
+            for (told, goes) in [(connections, Goes::Connections), (applications, Goes::Applications)] {
+                if told > 0 {
+                    order.push(((1, u64::MAX - told as u64), told, *key, goes));
+                }
             }
-            let weight = weight.saturating_sub(told);
+            let weight = weight.saturating_sub(connections + applications);
             let rank = if weight > MUCH { (2, u64::MAX - weight as u64) } else { (3, session.last_seen().0) };
             order.push((rank, weight, *key, Goes::Session));
         }
@@ -267,15 +274,17 @@ impl Sessions {
                     self.crowded_out += 1;
                     self.forget(&key);
                 }
-                Goes::Connections => self.forget_connections(&key),
+                Goes::Connections => self.lighten(&key, Session::forget_connections),
+                Goes::Applications => self.lighten(&key, Session::forget_applications),
             }
         }
         layouts.sweep();
     }
 
-    fn forget_connections(&mut self, key: &Key) {
+    /// Makes a session forget what it can do without.
+    fn lighten(&mut self, key: &Key, forget: fn(&mut Session)) {
         let Some(session) = self.by_key.get_mut(key) else { return };
-        session.forget_connections();
+        forget(session);
         if !session.touched {
             session.touched = true;
             self.touched.push(*key);
@@ -305,6 +314,7 @@ impl Sessions {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Goes {
     Connections,
+    Applications,
     Session,
 }
 

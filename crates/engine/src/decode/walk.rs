@@ -180,7 +180,14 @@ pub(super) fn deliver(
         readers.sections.read(session, about, layout, bytes, out);
         return;
     }
-    let taken = out.flows(&Set { layout, bytes, about, samplers: &session.samplers, templates: &session.templates });
+    let taken = out.flows(&Set {
+        layout,
+        bytes,
+        about,
+        samplers: &session.samplers,
+        templates: &session.templates,
+        applications: &session.applications,
+    });
     session.counters.flows += u64::from(taken.records);
 }
 

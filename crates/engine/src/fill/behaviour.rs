@@ -90,7 +90,11 @@ pub(super) const ROWS: &[Row] = &[
     handshake!(HANDSHAKE_SYN_ACK_PKTS, syn_acks),
     handshake!(HANDSHAKE_ACK_PKTS, acks),
     handshake!(HANDSHAKE_RST_PKTS, resets),
-    forward(&FLOW_ENCRYPTED, Group::Entropy, Fill::Number(|v, _| is_encrypted(v).into())),
+    forward(
+        &FLOW_ENCRYPTED,
+        Group::Entropy,
+        Fill::Number(|v, _| v.entropy.is_some_and(|entropy| entropy.looks_random()).into()),
+    ),
     forward(&PKT_VECTOR, Group::Series, Fill::Short(vector)),
     series!(PPI_PKT_LENGTHS, 1013, 2, |v, sent| sent.length.into()),
     series!(PPI_PKT_TIMES, 1014, 8, |v, sent| sent.time.millis() as i64),
@@ -137,20 +141,4 @@ fn vector(v: &View<'_>, _: &Env, text: &mut Short) {
             return text.truncate(end);
         }
     }
-}
-
-/// Thousandths of a bit from which bytes are taken for encrypted or random, where there are many of them: nDPI's limit.
-const RANDOM: i64 = 7_312;
-/// What `n` random bytes lack to 8 bits is about this, divided by `n`: 255 / (2 ln 2), in thousandths (Miller 1955).
-const LACK: i64 = 183_940;
-/// Fewer say nothing.
-const LEAST: u32 = 64;
-
-/// Both directions look random, as far as they say anything, and one does.
-fn is_encrypted(v: &View<'_>) -> bool {
-    let Some(entropy) = v.entropy else { return false };
-    let mut telling = [0, 1].into_iter().filter(|&direction| entropy.bytes(direction) >= LEAST).peekable();
-    telling.peek().is_some()
-        && telling
-            .all(|direction| i64::from(entropy.milli(direction)) >= RANDOM - LACK / i64::from(entropy.bytes(direction)))
 }

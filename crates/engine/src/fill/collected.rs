@@ -5,25 +5,49 @@ use core::net::{IpAddr, Ipv6Addr};
 use flowsonde_elements::table::*;
 
 use super::{Env, Fill, Row, forward};
+use crate::decode::applications::Called;
 use crate::decode::sampling::By;
 use crate::meter::flow::Origin;
 use crate::meter::key::End;
 use crate::meter::{Group, View};
 use crate::transcode::source_id;
 
-/// What a flow is taken for by its ports: nothing was looked into.
+/// What a flow is taken for: as its exporter calls it, where nDPI has something of that name, else by its ports and
+/// addresses, as nothing was looked into.
 fn application(v: &View<'_>, e: &Env) -> u16 {
+    if let Some(number) = origin(v).called.number().filter(|&number| number != 0) {
+        return number;
+    }
     let (key, (first, second)) = (&v.base.key, v.base.key.ports());
-    e.by_port.as_ref().map_or(0, |known| known.application(key.protocol(), [first, second]))
+    let by_port = e.by_port.as_ref().map_or(0, |known| known.application(key.protocol(), [first, second]));
+    match &e.by_address {
+        Some(known) if by_port == 0 && key.version() == 4 => {
+            // The client first, in both records of a flow.
+            let ends = [key.first().octets4(), key.second().octets4()];
+            let client = v.base.state.client();
+            known.application([ends[client], ends[client ^ 1]])
+        }
+        _ => by_port,
+    }
+}
+
+/// As nDPI calls it, where that has it, else as its exporter does.
+fn name<'a>(v: &View<'_>, e: &'a Env) -> &'a str {
+    let called = origin(v).called;
+    if called.tells() && called.number().is_none() {
+        return exporters_name(v, e);
+    }
+    e.names.protocols.get(usize::from(application(v, e))).map_or("", String::as_str)
+}
+
+fn exporters_name<'a>(v: &View<'_>, e: &'a Env) -> &'a str {
+    e.vocabulary.as_ref().map_or("", |vocabulary| vocabulary.name(origin(v).called))
 }
 
 pub(super) const ROWS: &[Row] = &[
-    forward(&L7_PROTO, Group::Base, Fill::Number(|v, e| application(v, e).into())),
-    forward(
-        &L7_PROTO_NAME,
-        Group::Base,
-        Fill::Text(|v, e| e.names.protocols.get(usize::from(application(v, e))).map_or("", String::as_str)),
-    ),
+    forward(&L7_PROTO, Group::Origin, Fill::Number(|v, e| application(v, e).into())),
+    forward(&L7_PROTO_NAME, Group::Origin, Fill::Text(|v, e| name(v, e))),
+    forward(&APPLICATION_NAME, Group::Origin, Fill::Text(|v, e| exporters_name(v, e))),
     forward(&INPUT_SNMP, Group::Origin, Fill::Number(|v, _| origin(v).input[v.side()].into())),
     forward(&OUTPUT_SNMP, Group::Origin, Fill::Number(|v, _| origin(v).output[v.side()].into())),
     forward(&DIRECTION, Group::Origin, Fill::Number(|v, _| (origin(v).bits >> v.side() & Origin::EGRESS).into())),
@@ -69,6 +93,7 @@ static NONE: Origin = Origin {
     systems: [0; 2],
     domain: 0,
     rate: 0,
+    called: Called::NOTHING,
     masks: [0; 2],
     status: 0,
     bits: 0,

@@ -7,7 +7,8 @@ use flowsonde_wire::Nanos;
 
 use super::quality::mac;
 use super::{Fill, Names, Row, forward};
-use crate::meter::application::ByPort;
+use crate::decode::applications::Vocabulary;
+use crate::meter::application::{ByAddress, ByPort};
 use crate::meter::key::Network;
 use crate::meter::{Group, View};
 
@@ -40,6 +41,10 @@ pub struct Env {
     pub names: Arc<Names>,
     /// What collected flows are taken for.
     pub by_port: Option<Arc<ByPort>>,
+    /// The same by address, where ports tell nothing.
+    pub by_address: Option<Arc<ByAddress>>,
+    /// What exporters call applications.
+    pub vocabulary: Option<Arc<Vocabulary>>,
     /// Totals over all records so far: bytes, packets and records exported.
     pub exported: [u64; 3],
 }
@@ -60,6 +65,8 @@ impl Default for Env {
             interface_name: String::new(),
             names: Arc::default(),
             by_port: None,
+            by_address: None,
+            vocabulary: None,
             exported: [0; 3],
         }
     }

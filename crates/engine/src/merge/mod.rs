@@ -61,7 +61,13 @@ impl Merger {
         let reader = readers.of(set.layout, |layout| Reader::new(layout, config.groups));
         let usual = set.samplers.usually();
         let silent = set.layout.sampling.is_silent();
-        let mut context = Context { about: set.about, sampling: usual, parts: &config.parts, by_port: *by_port };
+        let mut context = Context {
+            about: set.about,
+            sampling: usual,
+            parts: &config.parts,
+            by_port: *by_port,
+            applications: set.applications,
+        };
         let mut taken = Taken::default();
         let mut rest = set.bytes;
         while let Some((record, after)) = set.layout.split(rest, spans) {

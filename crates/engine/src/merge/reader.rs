@@ -12,7 +12,8 @@ use flowsonde_wire::transport::icmp::request_of;
 use super::events::Event;
 use super::load::Load;
 use super::paths::{Path, Paths};
-use crate::decode::layout::{At, Layout, Record, Spans};
+use crate::decode::applications::{Called, Table};
+use crate::decode::layout::{At, Field, Layout, Record, Spans};
 use crate::decode::packet::protocol;
 use crate::decode::records::{About, Version};
 use crate::decode::sampling::Told;
@@ -43,6 +44,8 @@ pub struct Reader {
     /// Of IPv4 and of IPv6.
     masks: [[Load; 2]; 2],
     status: Load,
+    /// The exporter's number of the application (95).
+    application: Option<Field>,
     egress: Load,
     /// The exporter, where records tell it themselves.
     exporter: Option<Address>,
@@ -105,6 +108,8 @@ pub struct Context<'a> {
     pub parts: &'a KeyParts,
     /// The port of an exporter tells it from others.
     pub by_port: bool,
+    /// What the exporter calls applications.
+    pub applications: &'a Table,
 }
 
 impl Reader {
@@ -146,6 +151,7 @@ impl Reader {
             systems: [load(&SRC_AS), load(&DST_AS)],
             masks: [[load(&IPV4_SRC_MASK), load(&IPV4_DST_MASK)], [load(&IPV6_SRC_MASK), load(&IPV6_DST_MASK)]],
             status: load(&FORWARDING_STATUS),
+            application: layout.find(95).copied(),
             egress: load(&DIRECTION),
             exporter: exporter.is_there().then_some(exporter),
             hops: groups
@@ -225,6 +231,10 @@ impl Reader {
             interfaces: if tells_exporters { interfaces } else { [0; 2] },
             systems: two(&self.systems).map(narrow),
             masks: two(masks).map(byte),
+            called: self
+                .application
+                .as_ref()
+                .map_or(Called::NOTHING, |field| context.applications.find(record.value(field, spans))),
             status: byte(read(&self.status)),
             bits,
             rate: context.sampling.rate,

@@ -4,6 +4,7 @@
 //! flow. `app` makes one of libndpi.
 
 mod builtin;
+mod by_address;
 mod by_port;
 mod servers;
 
@@ -12,6 +13,7 @@ use core::num::NonZeroU32;
 use flowsonde_wire::Nanos;
 
 pub use builtin::{Builtin, names as builtin_names};
+pub use by_address::{Addresses, ByAddress};
 pub use by_port::ByPort;
 
 use crate::decode::packet::{Packet, Part, protocol};

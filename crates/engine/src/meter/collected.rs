@@ -3,6 +3,7 @@
 use flowsonde_wire::Nanos;
 
 use super::key::{End, Key};
+use crate::decode::applications::Called;
 
 /// What an exporter tells of a flow, sampling accounted for. Of pairs by direction the first is SRC to DST; of others the
 /// first is SRC's. What it does not tell is 0.
@@ -39,6 +40,8 @@ pub struct Collected {
     pub systems: [u32; 2],
     /// Bits of each one's prefix.
     pub masks: [u8; 2],
+    /// What the exporter calls its application.
+    pub called: Called,
     /// What became of the packets.
     pub status: u8,
     /// As [`Origin::bits`](super::flow::Origin::bits), but `EGRESS` is of the first direction.

@@ -17,6 +17,7 @@ use super::latency::Latency;
 use super::rate::Rate;
 use super::slab::Slab;
 use super::tcp::{Quality, Windows};
+use crate::decode::applications::Called;
 
 /// What is kept of every flow: two cache lines.
 #[derive(Clone, Copy, Debug, Default)]
@@ -260,6 +261,8 @@ pub struct Origin {
     pub domain: u32,
     /// Packets that one stands for.
     pub rate: u32,
+    /// What the exporter calls its application.
+    pub called: Called,
     /// Bits of each end's prefix.
     pub masks: [u8; 2],
     /// What became of the packets (RFC 7270, section 4.12).

@@ -135,7 +135,14 @@ pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn Gather) {
             && out.has_room()
         {
             let sampling = sampling::Told { rate: 1, by: sampling::By::Nothing, scale: 1 };
-            let context = Context { about: set.about, home: &home, sampling, templates: set.templates, lists };
+            let context = Context {
+                about: set.about,
+                home: &home,
+                sampling,
+                templates: set.templates,
+                applications: set.applications,
+                lists,
+            };
             if let Some(aside) = explained(field, set.layout, &record, spans, &context) {
                 out.take(aside);
             }
@@ -212,13 +219,25 @@ mod tests {
     #[derive(Default)]
     struct Kept(Vec<Aside>);
 
+    struct All<'a>(&'a mut Vec<Aside>);
+
+    impl Gather for All<'_> {
+        fn has_room(&mut self) -> bool {
+            true
+        }
+
+        fn take(&mut self, aside: Aside) {
+            self.0.push(aside);
+        }
+    }
+
     impl Receive for Kept {
         fn flows(&mut self, _: &Set<'_>) -> Taken {
             Taken::default()
         }
 
         fn options(&mut self, set: &Set<'_>) {
-            options(set, &mut Scratch::default(), &mut |aside| self.0.push(aside));
+            options(set, &mut Scratch::default(), &mut All(&mut self.0));
         }
     }
 

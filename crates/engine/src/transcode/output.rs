@@ -193,6 +193,7 @@ impl<F: Form> Transcode for Batches<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::applications::Table;
     use crate::decode::records::{About, Version};
     use crate::decode::sampling::Samplers;
     use crate::decode::templates::{Layouts, Templates};
@@ -251,7 +252,14 @@ mod tests {
         samplers.header(10);
         let mut out = Messages::default();
         let templates = Templates::default();
-        let set = Set { layout: &layout, bytes: &bytes, about: &about(), samplers: &samplers, templates: &templates };
+        let set = Set {
+            layout: &layout,
+            bytes: &bytes,
+            about: &about(),
+            samplers: &samplers,
+            templates: &templates,
+            applications: &Table::default(),
+        };
         let taken = transcoder.flows(&set, Nanos(5), &mut out);
         assert_eq!((taken.records as usize, taken.rest), (count, 2));
         transcoder.flush(&mut out);

@@ -180,7 +180,7 @@ pub(super) fn named(field: &Field) -> (Name, Kind) {
 /// Reads a field as what it is.
 pub(super) fn read(field: &Field) -> Take {
     let at = field.at;
-    let width = if field.is_variable() { Width::Variable } else { Width::Fixed(field.length) };
+    let width = Width::of(field);
     let Some(element) = field.element else { return Take::Octets(at, width) };
     let is = |length: u16| width == Width::Fixed(length);
     let kind = element.kind_of(field.length);
@@ -290,6 +290,7 @@ fn other(layout: &Layout, element: &Element) -> Option<Take> {
         Id::Iana(179) => pair(layout, &[139, 32], Take::Lower),
         Id::Iana(55) => reverse(&[5]),
         Id::Iana(60) => layout.version().map(|version| Take::Constant(version.into())),
+        Id::Iana(96) => layout.find(95).map(|field| Take::Called(field.at, Width::of(field))),
         Id::Iana(10) => iana(&[252]),
         Id::Iana(14) => iana(&[253]),
         Id::Iana(56) => iana(&[81]),

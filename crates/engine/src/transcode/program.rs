@@ -4,6 +4,7 @@ use core::cell::RefCell;
 
 use super::list::Lists;
 use super::{Column, Emit, Home, Key, Place, Take, Width};
+use crate::decode::applications::Table;
 use crate::decode::layout::{Record, Spans, number};
 use crate::decode::records::{About, Set, Taken};
 use crate::decode::sampling::Told;
@@ -124,7 +125,14 @@ impl<K: Key> Program<K> {
         let Scratch { spans, lists, same, ends } = scratch;
         let mut page = [0; PAGE];
         // Made once: of every record it would be read, whole, while its parts are still on their way to memory.
-        let mut context = Context { about: set.about, home, sampling: usual, templates: set.templates, lists };
+        let mut context = Context {
+            about: set.about,
+            home,
+            sampling: usual,
+            templates: set.templates,
+            applications: set.applications,
+            lists,
+        };
         while let Some((record, after)) = set.layout.split(rest, spans) {
             if !silent {
                 context.sampling = set.samplers.told_of(set.layout, &record, spans);
@@ -156,7 +164,14 @@ impl<K: Key> Program<K> {
     fn prepare<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) {
         let Scratch { lists, same, ends, .. } = scratch;
         let sampling = set.samplers.usually();
-        let context = &Context { about: set.about, home, sampling, templates: set.templates, lists };
+        let context = &Context {
+            about: set.about,
+            home,
+            sampling,
+            templates: set.templates,
+            applications: set.applications,
+            lists,
+        };
         same.clear();
         ends.clear();
         let start = out.buffer().len();
@@ -258,6 +273,8 @@ pub struct Context<'a> {
     pub sampling: Told,
     /// What the records of lists look like.
     pub templates: &'a Templates,
+    /// What their exporter calls applications.
+    pub applications: &'a Table,
     /// Where lists are put together.
     pub lists: &'a RefCell<Lists>,
 }

@@ -8,7 +8,7 @@ use flowsonde_wire::Nanos;
 use super::application::Telling;
 use super::list::{self, Sort};
 use super::{Context, Emit, Key, Place};
-use crate::decode::layout::{At, Record, Spans, number};
+use crate::decode::layout::{At, Field, Record, Spans, number};
 use crate::decode::records::About;
 
 /// How a value is had.
@@ -102,6 +102,8 @@ pub enum Take {
     Application(Telling),
     /// What it is called.
     ApplicationName(Telling),
+    /// What its exporter calls the application of this id.
+    Called(At, Width),
     /// Nothing: the zero of its sort.
     Nothing(Nothing),
 }
@@ -163,6 +165,13 @@ pub enum Width {
     Fixed(u16),
     /// As its length octet says.
     Variable,
+}
+
+impl Width {
+    /// Of a field's values.
+    pub(super) fn of(field: &Field) -> Width {
+        if field.is_variable() { Width::Variable } else { Width::Fixed(field.length) }
+    }
 }
 
 impl Take {
@@ -256,12 +265,13 @@ impl Take {
             }
             Take::Ipv6(at) => out.ipv6(key, r.array(at, s)),
             Take::Mac(at) => out.mac(key, r.array(at, s)),
-            Take::Application(telling) => out.application(key, telling.read(r, s, c.home.applications)),
+            Take::Application(telling) => out.application(key, telling.read(r, s, c)),
             Take::ApplicationName(telling) => {
-                let number = telling.read(r, s, c.home.applications);
-                let names = c.home.applications.map(|applications| &applications.names.protocols);
-                let name = names.and_then(|names| names.get(usize::from(number)));
-                out.text(key, name.map_or("", String::as_str).as_bytes());
+                out.text(key, telling.name(r, s, c).as_bytes());
+            }
+            Take::Called(at, width) => {
+                let called = c.applications.find(value(r, s, at, width));
+                out.text(key, c.applications.name(called).as_bytes());
             }
             Take::Signed(at, width) => out.signed(key, signed(value(r, s, at, width))),
             Take::Float(at, width) => out.float(key, float(value(r, s, at, width))),

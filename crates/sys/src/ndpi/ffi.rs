@@ -32,6 +32,7 @@ unsafe extern "C" {
         out: *mut Verdict,
     ) -> c_int;
     fn fs_ndpi_give_up(module: *mut c_void, flow: *mut c_void, guess: c_int, out: *mut Verdict);
+    fn fs_ndpi_address(module: *mut c_void, address: u32) -> u16;
     fn fs_ndpi_count(module: *mut c_void, what: c_int) -> u32;
     fn fs_ndpi_name(module: *mut c_void, what: c_int, i: u32) -> *const c_char;
 }
@@ -120,6 +121,12 @@ impl Module {
     pub(super) fn give_up(&mut self, flow: &mut Flow, out: &mut Verdict) {
         // SAFETY: as above.
         unsafe { fs_ndpi_give_up(self.at.as_ptr(), flow.0.as_ptr(), self.guess, out) }
+    }
+
+    /// The protocol whose network an address is of, 0 when none is known.
+    pub(super) fn address(&mut self, address: [u8; 4]) -> u16 {
+        // SAFETY: a live module. The bytes stay in their order, which is the network's.
+        unsafe { fs_ndpi_address(self.at.as_ptr(), u32::from_ne_bytes(address)) }
     }
 
     /// Names by number, of one kind.

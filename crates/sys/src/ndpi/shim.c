@@ -154,6 +154,12 @@ int fs_ndpi_packet(module_t *module, flow_t *flow, const uint8_t *ip, uint16_t l
   return 1;
 }
 
+/* Whose network an IPv4 address, in network byte order, is of: a protocol. Rules for a port of that network do not count. */
+uint16_t fs_ndpi_address(module_t *module, uint32_t address) {
+  struct in_addr in = { address };
+  return ndpi_network_port_ptree_match(module, &in, 0);
+}
+
 /* No packet follows. */
 void fs_ndpi_give_up(module_t *module, flow_t *flow, int guess, struct verdict *out) {
   tell(module, flow, give_up(module, flow, guess), out);

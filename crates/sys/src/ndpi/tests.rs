@@ -79,8 +79,17 @@ fn a_packet_of_another_protocol_is_not_shown() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_file_that_is_not_there_is_told() {
     let path = Path::new("/nowhere/protos.txt");
     let error = Detector::new(&Settings { protocols: Some(path), ..Settings::default() }).unwrap_err();
-    assert_eq!(error, Error::File("/nowhere/protos.txt".to_owned()));
+    assert!(matches!(error, Error::File(Form::Protocols, Fault::Unreadable(_))), "{error}");
+}
+
+/// 8.8.8.8 is Google's, 192.0.2.1 nobody's (RFC 5737).
+#[test]
+fn networks_of_services_are_known() {
+    let mut detector = detector();
+    let names = detector.names(Names::Protocols);
+    let told = [[8, 8, 8, 8], [192, 0, 2, 1]].map(|address| names[usize::from(detector.address(address))].clone());
+    assert_eq!(told, ["Google", "Unknown"]);
 }

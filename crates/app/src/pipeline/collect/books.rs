@@ -311,6 +311,8 @@ fn of_exporter(ledger: &mut Ledger, source: &str, name: &str, exporter: &Exporte
         both(stage("records", Unit::Records), counters.flows),
         &[
             ("options", counters.options),
+            ("applications_refused", counters.applications_refused),
+            ("applications_forgotten", counters.applications_forgotten),
             ("connections_forgotten", counters.connections_forgotten),
             ("samples_other", counters.samples_other),
             ("samples_lost", counters.samples_lost),

@@ -16,6 +16,7 @@ use super::asides::{self, Asides};
 use super::bad_packets::BadPackets;
 use super::template_cache::{self, Slot, TemplateCache};
 use super::way::Way;
+use crate::dpi;
 use crate::flags::Options;
 use crate::flags::value::filter;
 use crate::flags::value::network::Lookup;
@@ -56,6 +57,7 @@ impl<W> Desk<W> {
             upscale: !collect.plain,
             reforge_times: collect.reforge_times,
             reforge: collect.reforge.clone(),
+            vocabulary: dpi::wanted_vocabulary(),
             ..Config::default()
         };
         let black_list = !collect.black_list.is_empty();

@@ -108,11 +108,16 @@ fn applications(options: &Options, template: &Template) -> Result<Option<&'stati
     static ASKED: OnceLock<Applications> = OnceLock::new();
     let told = !options.collect.passthrough && template.iter().any(fill::tells_application);
     if options.application.none || !told {
+        if !options.collect.passthrough && dpi::tells_exporters_names(template) {
+            dpi::vocabulary(&[]);
+        }
         return Ok(None);
     }
     if ASKED.get().is_none() {
         let dpi = Dpi::open(options)?;
-        let applications = Applications { by_port: Arc::new(dpi.by_port()?), names: dpi.names() };
+        dpi.vocabulary();
+        let applications =
+            Applications { by_port: Arc::new(dpi.by_port()?), by_address: dpi.by_address()?, names: dpi.names() };
         // Another thread may have been first: it found the same.
         let _ = ASKED.set(applications);
     }

@@ -3,6 +3,7 @@
 use flowsonde_wire::Nanos;
 
 use super::Detector;
+use crate::decode::applications::Id;
 use crate::decode::packet::protocol;
 
 /// A port no service waits on.
@@ -45,11 +46,16 @@ impl ByPort {
 
     /// Of an exporter's application id (element 95, RFC 6759, section 4): an engine and a selector. Known are the engines
     /// that say an IP protocol (1) or a port (3); others number as they like.
-    pub fn of_id(&self, id: u32, protocol: u8) -> Option<u16> {
-        let (engine, selector) = (id >> 24, id & 0x00ff_ffff);
+    pub fn of_id(&self, Id { engine, selector }: Id, protocol: u8) -> Option<u16> {
         let found = match engine {
             1 => self.application(u8::try_from(selector).ok()?, [0; 2]),
-            3 => self.application(protocol, [u16::try_from(selector).ok()?; 2]),
+            3 => {
+                let ports = [u16::try_from(selector).ok()?; 2];
+                // Wireless controllers tell no protocol.
+                let protocols = if protocol == 0 { [protocol::TCP, protocol::UDP] } else { [protocol; 2] };
+                let found = protocols.map(|protocol| self.application(protocol, ports));
+                if found[0] == 0 { found[1] } else { found[0] }
+            }
             _ => 0,
         };
         (found != 0).then_some(found)
@@ -113,9 +119,13 @@ mod tests {
     #[test]
     fn an_exporters_id_tells_a_port_or_a_protocol() {
         let known = ByPort::ask(&mut Builtin::new());
-        assert_eq!(known.of_id(0x0300_0050, 6), Some(7));
-        assert_eq!(known.of_id(0x0100_0001, 1), Some(81));
-        assert_eq!(known.of_id(0x0d00_0050, 6), None);
-        assert_eq!(known.of_id(0x03ff_ffff, 6), None);
+        let of_id = |id: &[u8], protocol| known.of_id(Id::read(id)?, protocol);
+        assert_eq!(of_id(&[3, 0, 0, 80], 6), Some(7));
+        assert_eq!(of_id(&[3, 0, 80], 6), Some(7));
+        // SNMP's is of UDP only; of a record without a protocol either will do.
+        assert_eq!([of_id(&[3, 0, 80], 0), of_id(&[3, 0, 161], 0), of_id(&[3, 0, 161], 6)], [Some(7), Some(14), None]);
+        assert_eq!(of_id(&[1, 0, 0, 1], 1), Some(81));
+        assert_eq!(of_id(&[13, 0, 0, 80], 6), None);
+        assert_eq!(of_id(&[3, 0xff, 0xff, 0xff], 6), None);
     }
 }

@@ -96,8 +96,9 @@ impl Bins {
         let opener = u8::from(self.state & BY_SECOND != 0);
         let completes =
             packet.payload_len == 0 && packet.direction & 1 == opener && flags & (flag::ACK | flag::FIN) == flag::ACK;
-        // A payload that carries the ACK completes it too, and is counted as any.
-        if completes || packet.payload_len > 0 && packet.direction & 1 == opener {
+        // A payload that carries the ACK completes it too, and is counted as any. A SYN's later fragment carries none.
+        let late = packet.payload_len > 0 && packet.direction & 1 == opener && flags & flag::ACK != 0;
+        if completes || late {
             bump(&mut self.handshake.acks);
         }
         if completes || packet.payload_len > 0 {
@@ -235,6 +236,8 @@ mod tests {
         // The ACK with a request in it; and a flow met in its middle.
         let (bins, taken) = fed(6, &[(0, 1, SYN, 0), (1, 0, SYN | ACK, 0), (2, 1, ACK, 5), (3, 1, ACK, 0)]);
         assert_eq!((taken, bins.handshake.acks), (vec![false, false, true, true], 1));
+        // The rest of a fragmented SYN has no flags.
+        assert_eq!(fed(6, &[(0, 1, SYN, 0), (1, 1, 0, 16)]).0.handshake.acks, 0);
         let (bins, taken) = fed(6, &[(2, 1, ACK, 0), (3, 0, ACK, 5)]);
         assert_eq!((taken, bins.handshake), (vec![true, true], Handshake::default()));
     }

@@ -20,6 +20,10 @@ const FEW: usize = 256;
 const POINT: u32 = 32;
 /// Counts below this have their `c log2 c` in a table.
 const COMMON: usize = 1024;
+/// Bits a byte from which bytes are taken for encrypted or random, where there are many of them: nDPI's limit.
+const RANDOM: f64 = 7.312;
+/// Fewer bytes say nothing of whether they are random.
+const LEAST: u32 = 64;
 
 /// Of one flow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +44,22 @@ impl Entropy {
     pub fn bytes(&self, direction: usize) -> u32 {
         self.bytes[direction & 1]
     }
+
+    /// True when both directions look random, as far as they say anything, and one does.
+    pub fn looks_random(&self) -> bool {
+        let mut telling = [0, 1].into_iter().filter(|&direction| self.bytes(direction) >= LEAST).peekable();
+        telling.peek().is_some()
+            && telling.all(|direction| {
+                f64::from(self.milli(direction)) / 1000.0 >= RANDOM - lack(self.bytes(direction).into())
+            })
+    }
+}
+
+/// Bits that `n` random bytes lack to 8: about 255 / (2 n ln 2) (Miller 1955). Of fewer than 110 this is too many, and would
+/// take a short text for random: they have the bits of `n` different values, less 2 / n for each of the `n (n - 1) / 512`
+/// pairs that are equal.
+fn lack(n: f64) -> f64 {
+    (183.94 / n).min(8.0 - n.log2() + (n - 1.0) / 256.0)
 }
 
 /// Where the bytes of a direction are.
@@ -312,6 +332,83 @@ mod tests {
         for times in [2, 7, 30, 2_000, 30_000] {
             assert_eq!(milli(&mut pools, &vec![&text[..]; times]), 4418, "{times} times");
         }
+    }
+
+    /// Bytes as of a cipher: the low ones of a xorshift of 64 bits (Marsaglia 2003).
+    fn random(n: usize) -> Vec<u8> {
+        let mut x = 0x9e37_79b9_7f4a_7c15u64;
+        let step = |_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            (x >> 32) as u8
+        };
+        (0..n).map(step).collect()
+    }
+
+    /// What both ends sent.
+    fn looks_random(client: &[&[u8]], server: &[&[u8]]) -> bool {
+        let (mut pools, mut entropy) = (Pools::default(), Entropy::default());
+        client.iter().for_each(|payload| pools.take(&mut entropy, 0, payload));
+        server.iter().for_each(|payload| pools.take(&mut entropy, 1, payload));
+        pools.end(&mut entropy);
+        entropy.looks_random()
+    }
+
+    const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\nAccept: */*\r\n\r\n";
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 84\r\n\r\n\
+        <html><head><title>Example</title></head><body><p>Nothing to see here.</p></body></html>";
+
+    /// A TLS record (RFC 8446, section 5.1) of application data.
+    fn application_data(n: usize) -> Vec<u8> {
+        let mut record = vec![23, 3, 3];
+        record.extend_from_slice(&(n as u16).to_be_bytes());
+        record.extend(random(n));
+        record
+    }
+
+    #[test]
+    fn application_data_of_tls_looks_random() {
+        let (short, long) = (application_data(59), application_data(1_400));
+        assert!(looks_random(&[&short], &[]));
+        assert!(looks_random(&[&short], &[&long, &long]));
+        // What begins with a long clear handshake, as with the zeros of padding, does not.
+        assert!(!looks_random(&[&[0; 400], &short], &[&long]));
+    }
+
+    #[test]
+    fn a_web_page_does_not() {
+        // 64 bytes, the fewest that tell.
+        assert_eq!(REQUEST.len(), LEAST as usize);
+        assert!(!looks_random(&[REQUEST], &[]));
+        assert!(!looks_random(&[REQUEST], &[ANSWER]));
+        // A picture behind the request: what the client sends is clear.
+        assert!(!looks_random(&[REQUEST], &[&random(10_000)]));
+    }
+
+    #[test]
+    fn secure_shell_does_once_its_keys_are_changed() {
+        // RFC 4253, section 4.2 and 7.1: the version and the lists of algorithms are clear.
+        let version: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+        let lists: &[u8] = b"\0\0\0\x7c\x06\x14curve25519-sha256,ecdh-sha2-nistp256,diffie-hellman-group14-sha256\
+            ,ssh-ed25519,rsa-sha2-512,aes128-ctr,hmac-sha2-256,none";
+        assert!(!looks_random(&[version, lists], &[version, lists]));
+        assert!(looks_random(&[version, lists, &random(4_000)], &[version, lists, &random(4_000)]));
+    }
+
+    #[test]
+    fn random_bytes_do_unless_they_are_few() {
+        for n in [64, 65, 80, 100, 110, 128, 256, 257, 1_000, 70_000] {
+            assert!(looks_random(&[&random(n)], &[]), "{n}");
+            // The other end is too short to tell, or clear.
+            assert!(looks_random(&[b"ok"], &[&random(n)]), "{n}");
+            assert!(!looks_random(&[&[b'x'; 64]], &[&random(n)]), "{n}");
+            // Half of the values only, 7 bits at most: enough of them tell.
+            let half: Vec<u8> = random(n).into_iter().map(|byte| byte & 127).collect();
+            assert_eq!(looks_random(&[&half], &[]), n < 1_000, "{n}");
+        }
+        assert!(!looks_random(&[&random(63)], &[&random(63)]));
+        assert!(!looks_random(&[], &[]));
     }
 
     #[test]

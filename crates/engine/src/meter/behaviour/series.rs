@@ -8,8 +8,8 @@ use crate::decode::packet::Packet;
 
 /// Packets that are kept.
 pub const MOST: usize = 30;
-/// Bits of a packet's time, in microseconds since the first: more than six days.
-const TIME: u32 = 39;
+/// Milliseconds that a packet's time may be off the first's, before or behind: more than eight years.
+const FURTHEST: i64 = (1 << 38) - 1;
 
 /// Of one flow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,14 +19,15 @@ pub struct Series {
     packets: [Item; MOST],
 }
 
-/// A packet: time, length, flags and direction in 39, 16, 8 and 1 bits, the direction in the lowest.
+/// A packet: milliseconds since the first (less than 0 where time ran backwards), length, flags and direction in 39, 16, 8
+/// and 1 bits, the direction in the lowest.
 #[derive(Clone, Copy, Debug, Default)]
-struct Item(u64);
+struct Item(i64);
 
 /// A packet as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// When; no earlier than the first.
+    /// When, cut to whole milliseconds.
     pub time: Nanos,
     /// Bytes of payload, at most 65,535.
     pub length: u16,
@@ -47,10 +48,14 @@ impl Series {
             self.first = packet.time;
         }
         if let Some(item) = self.packets.get_mut(usize::from(self.count)) {
-            let micros = (packet.time.since(self.first) / 1000).min((1 << TIME) - 1);
-            let length = u64::from(packet.payload_len.min(u32::from(u16::MAX)));
-            *item =
-                Item(micros << 25 | length << 9 | u64::from(packet.tcp.flags) << 1 | u64::from(packet.direction & 1));
+            let millis = packet.time.millis() as i64 - self.first.millis() as i64;
+            let length = i64::from(packet.payload_len.min(u32::from(u16::MAX)));
+            *item = Item(
+                millis.clamp(-FURTHEST, FURTHEST) << 25
+                    | length << 9
+                    | i64::from(packet.tcp.flags) << 1
+                    | i64::from(packet.direction & 1),
+            );
             self.count += 1;
         }
     }
@@ -69,7 +74,7 @@ impl Series {
     pub fn at(&self, i: usize) -> Option<Sent> {
         let &Item(bits) = self.packets.get(i).filter(|_| i < self.len())?;
         Some(Sent {
-            time: Nanos(self.first.0 + (bits >> 25) * 1000),
+            time: Nanos(self.first.millis().saturating_add_signed(bits >> 25).saturating_mul(1_000_000)),
             length: (bits >> 9) as u16,
             flags: (bits >> 1) as u8,
             direction: (bits & 1) as usize,
@@ -99,14 +104,15 @@ mod tests {
             let tcp = tcp::Header { flags, ..tcp::Header::default() };
             series.take(&Packet { time: Nanos(at), direction, tcp, payload_len, ..packet });
         };
-        take(5_000_000_000, 1, 0xff, 70_000);
-        take(5_000_000_000, 0, 0x10, 0);
+        take(5_000_999_900, 1, 0xff, 70_000);
+        take(5_000_999_900, 0, 0x10, 0);
+        // Time runs backwards, as it does where captures were merged; and the first is not on a whole millisecond.
         take(4_000_000_000, 0, 0x18, 1);
-        (0..40).for_each(|_| take(5_001_234_999, 0, 0, 9));
+        (0..40).for_each(|_| take(5_002_000_000, 0, 0, 9));
         let sent = |time, length, flags, direction| Some(Sent { time: Nanos(time), length, flags, direction });
         assert_eq!(series.at(0), sent(5_000_000_000, 65_535, 0xff, 1));
-        assert_eq!(series.at(1), sent(5_000_000_000, 1, 0x18, 0));
-        assert_eq!(series.at(29), sent(5_001_234_000, 9, 0, 0));
+        assert_eq!(series.at(1), sent(4_000_000_000, 1, 0x18, 0));
+        assert_eq!(series.at(29), sent(5_002_000_000, 9, 0, 0));
         assert_eq!((series.at(30), series.iter().count()), (None, 30));
     }
 }

@@ -207,6 +207,10 @@ fn learn(origin: &mut Origin, there: usize, record: &Collected) {
     let [input, output] = record.interfaces;
     fill(&mut origin.exporter, record.exporter);
     fill(&mut origin.domain, record.domain);
+    // What an exporter could not tell at first it may later.
+    if !origin.called.tells() && !record.called.is_nothing() {
+        origin.called = record.called;
+    }
     if origin.rate == 0 {
         origin.rate = record.rate;
         origin.bits |= record.bits & !Origin::EGRESS;

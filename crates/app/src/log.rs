@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::console;
@@ -26,6 +26,18 @@ struct Log {
     limiter: Limiter,
 }
 
+/// Whose name stands before what is said.
+static NAME: OnceLock<&str> = OnceLock::new();
+
+/// Says that this is another program.
+pub fn set_program(name: &'static str) {
+    let _already = NAME.set(name);
+}
+
+fn program() -> &'static str {
+    NAME.get().copied().unwrap_or(PROGRAM)
+}
+
 /// Sets how much [`say`] says.
 pub fn set_verbosity(verbosity: Verbosity) {
     with(|log| log.verbosity = verbosity);
@@ -37,21 +49,21 @@ pub fn warn(kind: impl Into<Cow<'static, str>>, text: &str) {
     let kind = kind.into();
     if let Some(suppressed) = with(|log| log.limiter.pass(kind, Instant::now())) {
         let more = if suppressed == 0 { String::new() } else { format!(" ({suppressed} more suppressed)") };
-        console::line(&format!("{PROGRAM}: {text}{more}"));
+        console::line(&format!("{}: {text}{more}", program()));
     }
 }
 
 /// Says something if the user asked for this much.
 pub fn say(least: Verbosity, text: &str) {
     if with(|log| log.verbosity) >= least {
-        console::line(&format!("{PROGRAM}: {text}"));
+        console::line(&format!("{}: {text}", program()));
     }
 }
 
 /// Tells, at the end, how many warnings were kept back and never told of.
 pub fn finish() {
     for (kind, suppressed) in with(|log| log.limiter.rest()) {
-        console::line(&format!("{PROGRAM}: {kind}: {suppressed} more suppressed"));
+        console::line(&format!("{}: {kind}: {suppressed} more suppressed", program()));
     }
 }
 

@@ -20,7 +20,7 @@ use super::books;
 use super::core::{Core, Port, Shared, lock};
 use super::intake::Intake;
 use super::keys;
-use super::options::Options;
+use super::options::{Options, PROGRAM};
 use crate::flags::process::Verbosity;
 use crate::flags::value::network::Lookup;
 use crate::ledger::Ledger;
@@ -42,6 +42,7 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// Relays until told to stop.
 pub fn run(options: &Options) -> Result<(), Stop> {
+    log::set_program(PROGRAM);
     log::set_verbosity(options.verbosity);
     let signals = Signals::register()?;
     let sources = open(options)?;

@@ -74,8 +74,11 @@ impl Packer {
         if self.count == 0 {
             return None;
         }
-        // One that is empty has as much room as the last took.
-        let mut frame = core::mem::replace(&mut self.frame, Vec::with_capacity(self.bytes + HEAD));
+        // A small one takes no more memory than it needs, for as long as it waits.
+        let mut frame = match self.frame.len() < self.frame.capacity() / 2 {
+            true => self.frame.as_slice().to_vec(),
+            false => core::mem::replace(&mut self.frame, Vec::with_capacity(self.bytes + HEAD)),
+        };
         let length = frame.len() - HEAD;
         let (count, first, time) = (core::mem::take(&mut self.count), self.first, self.time);
         let mut batch = Batch { compressed: false, count, first, time, length: length as u32, bytes: &[] };

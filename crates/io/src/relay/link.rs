@@ -93,7 +93,9 @@ impl Link {
             Set::ReceiveHighWater(1024),
             Set::LongestReceived(4096),
             Set::Heartbeat(Duration::from_secs(2), Duration::from_secs(6)),
-            Set::Reconnect(Duration::from_millis(100), Duration::from_secs(5)),
+            Set::Reconnect(Duration::from_millis(100), Duration::from_secs(2)),
+            // A connection that was lost is another one when it is made again, and is announced.
+            Set::Immediate(true),
             Set::Handshake(Duration::from_secs(5)),
             Set::Ipv6(true),
         ] {

@@ -84,8 +84,9 @@ struct Reading {
     /// An entry that was read and not handed on.
     entry: Option<(Entry, Vec<u8>)>,
     idle: Vec<u8>,
-    /// Entries were read since the beginning.
+    /// Entries were read since the beginning; the one at hand is the first.
     some: bool,
+    front: bool,
 }
 
 /// The next frame for a collector.
@@ -369,13 +370,8 @@ impl Queue {
             let read = self.spool.as_mut().map(|spool| spool.next(&mut buffer));
             match read {
                 Some(Ok(Some(entry))) => {
-                    let front = !self.reading.some && entry.first > self.sent;
+                    self.reading.front = !self.reading.some;
                     self.reading.some = true;
-                    if front {
-                        // The oldest had to make room.
-                        self.holes.retain(|(first, ..)| *first >= entry.first);
-                        self.holes.push_front((self.sent, entry.first, Reason::SpoolFull));
-                    }
                     self.reading.entry = Some((entry, buffer));
                 }
                 Some(Err(error)) => {
@@ -415,6 +411,8 @@ impl Queue {
     /// Why there is a hole in the midst of a spool.
     fn unknown(&self, damaged: u64) -> Reason {
         match (damaged, self.spool.is_some()) {
+            // The oldest had to make room.
+            _ if self.reading.front && self.reading.entry.is_some() => Reason::SpoolFull,
             (0, true) => Reason::Restart,
             (0, false) => Reason::BufferFull,
             _ => Reason::SpoolBroken,

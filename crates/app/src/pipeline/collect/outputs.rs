@@ -168,6 +168,10 @@ impl Ends for Outputs {
         for (name, target) in options.output.streams() {
             let sink = match target {
                 value::Sink::Stdout => File::stdout(&format!("--{name}")),
+                // Cut back to what is settled, it goes on.
+                value::Sink::File(path) if options.collect.relay_state.is_some() => {
+                    File::append(&format!("--{name}"), path).map_err(failed)?
+                }
                 value::Sink::File(path) => File::create(&format!("--{name}"), path).map_err(failed)?,
             };
             let mut output = Output::new(name, Box::new(sink));

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! flowsonde-relays 1
-//! relay ID EPOCH NEXT          everything before this number is in the outputs; the id in hexadecimal
+//! relay ID EPOCH NEXT LOST     everything before this number is in the outputs, but what the relay lost: how many for
+//!                              each reason, in the order of the ledger's page; the id in hexadecimal
 //! file LENGTH PATH             which then had so many bytes: what is beyond was written for numbers from NEXT on
 //! ```
 //!
@@ -71,10 +72,12 @@ impl RelayState {
 
     fn write(&self, positions: &[Position]) -> std::io::Result<()> {
         let mut text = format!("{FIRST_LINE}\n");
-        for Position { relay, epoch, next } in positions {
+        for Position { relay, epoch, next, lost } in positions {
             text.push_str("relay ");
             relay.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
-            let _infallible = writeln!(text, " {epoch} {next}");
+            let _infallible = write!(text, " {epoch} {next}");
+            lost.iter().for_each(|lost| _ = write!(text, " {lost}"));
+            text.push('\n');
         }
         for file in &self.files {
             if let Ok(found) = fs::metadata(file)
@@ -111,11 +114,14 @@ fn read(text: &str) -> Result<Read, usize> {
     for (number, line) in lines {
         let mut words = line.splitn(3, ' ');
         let known = match (words.next(), words.next(), words.next()) {
-            (Some("relay"), Some(relay), Some(rest)) => rest.split_once(' ').and_then(|(epoch, next)| {
-                let position = Position { relay: id(relay)?, epoch: epoch.parse().ok()?, next: next.parse().ok()? };
-                positions.push(position);
-                Some(())
-            }),
+            (Some("relay"), Some(relay), Some(rest)) => {
+                let mut numbers = rest.split(' ').map(|word| word.parse::<u64>().ok());
+                let position = id(relay).zip(numbers.next().flatten()).zip(numbers.next().flatten());
+                position.map(|((relay, epoch), next)| {
+                    let lost = std::array::from_fn(|_| numbers.next().flatten().unwrap_or(0));
+                    positions.push(Position { relay, epoch, next, lost });
+                })
+            }
             (Some("file"), Some(length), Some(path)) => {
                 length.parse().ok().map(|length| files.push((length, path.into())))
             }
@@ -142,10 +148,10 @@ mod tests {
         let (path, file) = (folder.join("state"), folder.join("a file"));
         fs::write(&file, b"one\ntwo\n").unwrap();
         let mut state = RelayState { path: path.clone(), positions: vec![], files: vec![file.clone()], failed: false };
-        let positions = [Position { relay: [0xab; 16], epoch: 5, next: 7 }];
+        let positions = [Position { relay: [0xab; 16], epoch: 5, next: 7, lost: [0, 1, 2, 0, 0] }];
         state.keep(&positions);
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{FIRST_LINE}\nrelay {} 5 7\nfile 8 {}\n", "ab".repeat(16), file.display()));
+        assert_eq!(text, format!("{FIRST_LINE}\nrelay {} 5 7 0 1 2 0 0\nfile 8 {}\n", "ab".repeat(16), file.display()));
         assert_eq!(read(&text), Ok((positions.to_vec(), vec![(8, file.clone())])));
         fs::write(&file, b"one\ntwo\nthr").unwrap();
         cut(&file, 8).unwrap();

@@ -107,6 +107,8 @@ pub struct Position {
     pub epoch: u64,
     /// The number.
     pub next: u64,
+    /// Of those, what the relay lost, by [`Reason::ALL`].
+    pub lost: [u64; Reason::ALL.len()],
 }
 
 /// Most messages handed on in one call.

@@ -92,7 +92,9 @@ impl Relayed {
                 Set::SendHighWater(4096),
                 Set::LongestReceived((relay::MOST + 1024) as u32),
                 Set::Heartbeat(Duration::from_secs(2), Duration::from_secs(6)),
-                Set::Reconnect(Duration::from_millis(100), Duration::from_secs(5)),
+                Set::Reconnect(Duration::from_millis(100), Duration::from_secs(2)),
+                // A connection that was lost is another one when it is made again, and is announced.
+                Set::Immediate(true),
                 Set::Ipv6(true),
             ] {
                 socket.set(option)?;
@@ -369,7 +371,13 @@ impl Exports for Relayed {
             return None;
         }
         self.ticket += 1;
-        let of = |inlet: &Inlet| Position { relay: inlet.relay, epoch: inlet.epoch, next: inlet.taken };
+        let before =
+            |relay| self.positions.iter().find(|known| known.relay == relay).map_or([0; 5], |known| known.lost);
+        let of = |inlet: &Inlet| {
+            let mut lost = before(inlet.relay);
+            lost.iter_mut().zip(inlet.lost).for_each(|(sum, lost)| *sum += lost);
+            Position { relay: inlet.relay, epoch: inlet.epoch, next: inlet.taken, lost }
+        };
         let others = self.positions.iter().filter(|known| !self.inlets.contains_key(&known.relay)).copied();
         let positions = self.inlets.values().map(of).chain(others).collect();
         let unsettled = Unsettled { ticket: self.ticket, positions };

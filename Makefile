@@ -25,8 +25,8 @@ live-deps: ## Install what the tests on interfaces need besides root; without it
 	@.ci/install $(LIVE_NEEDS)
 
 .PHONY: build
-build: deps ## Build the release binary, target/release/flowsonde
-	$(CARGO) build --locked --release --bin flowsonde
+build: deps ## Build the release binaries: flowsonde, flowrelay and flowload in target/release
+	$(CARGO) build --locked --release --bin flowsonde --bin flowrelay --bin flowload
 
 .PHONY: demo
 demo: build ## Meter the capture shipped in demo/: a summary, and the flows in demo/flows.json
@@ -80,6 +80,7 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/tlv.py
 	$(PYTHON) tests/conformance/labels.py
 	$(PYTHON) tests/oracle/signs.py
+	$(PYTHON) tests/relay/crash.py
 	$(CARGO) run --locked --release --quiet -p flowsonde-io --example check_corpus -- "$${CORPUS:-../shared/corpus}"
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! receive  (datagrams) came       -> handed on  | kernel_drops, truncated, ...                     one a port
+//! relay    (datagrams) a relay's  -> handed on  | not_flow, not_allowed, rate_limit         one an exporter of a relay
 //! decode   (datagrams) handed on  -> read       | short, not_flow, not_allowed                     one a port
 //! exporter (datagrams) read       -> read                                                          one an exporter
 //! sets     (messages)  data sets  -> decoded    | no_template                 held: waiting        one an exporter
@@ -23,6 +24,7 @@ use flowsonde_engine::decode::session::{self, Session};
 use flowsonde_engine::decode::sessions::Key;
 use flowsonde_engine::transcode::Passed;
 use flowsonde_io::source::exports::{Counters as Source, Exports};
+use flowsonde_wire::relay::{self, Relay};
 
 use super::asides;
 use super::desk::Desk;
@@ -43,8 +45,13 @@ pub struct Account<D> {
     crowded_out: u64,
     left_out: Option<[(&'static str, u64); 3]>,
     asides: Option<asides::Counters>,
+    /// What relays counted, by relay and exporter.
+    relayed: BTreeMap<(Relay, SocketAddr), relay::Exporter>,
     pub did: D,
 }
+
+/// Exporters of relays that are told apart.
+const RELAYED: usize = 131_072;
 
 /// What one session did.
 #[derive(Clone, Debug)]
@@ -110,6 +117,7 @@ impl<D: Did> Account<D> {
             crowded_out: 0,
             left_out: None,
             asides: None,
+            relayed: BTreeMap::new(),
             did: D::new(name),
         }
     }
@@ -130,6 +138,12 @@ impl<D: Did> Account<D> {
         self.crowded_out = desk.collector.crowded_out();
         self.left_out = desk.left_out();
         self.asides = desk.aside_counters();
+        for (relay, exporter) in source.relayed() {
+            let key = (relay, exporter.from);
+            if self.relayed.len() < RELAYED || self.relayed.contains_key(&key) {
+                self.relayed.insert(key, exporter);
+            }
+        }
         desk.way.tell(&mut self.did);
     }
 
@@ -185,7 +199,18 @@ fn received<D: Did>(ledger: &mut Ledger, accounts: &[Account<D>]) {
         }
         stage.received = account.source.received();
         stage.delivered = account.source.datagrams;
-        ledger.stages.push(stage);
+        let (duplicates, restarts) = (account.source.duplicates, account.source.restarts);
+        ledger.stages.push(noting(stage, &[("duplicates", duplicates), ("relay_restarts", restarts)]));
+        for ((relay, from), counted) in &account.relayed {
+            let name: String = relay.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut stage = Stage::new("relay", name, Unit::Datagrams)
+                .losing("not_flow", counted.not_flow)
+                .losing("not_allowed", counted.not_allowed)
+                .losing("rate_limit", counted.rate);
+            stage.exporter = Some(from.to_string());
+            (stage.received, stage.delivered) = (counted.received, counted.passed);
+            ledger.stages.push(stage);
+        }
     }
     for account in accounts {
         let exporters = account.exporters();

@@ -83,8 +83,8 @@ pub trait Exports: Send {
     /// All that was handed on before this was told by [`Exports::unsettled`] is in the outputs.
     fn settled(&mut self, _ticket: u64) {}
 
-    /// What relays counted of their exporters.
-    fn relayed(&self) -> Vec<(Relay, relays::Exporter)> {
+    /// What relays counted of their exporters, where that is news.
+    fn relayed(&mut self) -> Vec<(Relay, relays::Exporter)> {
         Vec::new()
     }
 }

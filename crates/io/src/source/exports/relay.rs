@@ -8,7 +8,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use flowsonde_sys::zmq::{Context, Kind, PublicKey, SecretKey, Set, Socket};
@@ -44,7 +43,7 @@ pub struct Relayed {
     tickets: VecDeque<Unsettled>,
     ticket: u64,
     counters: Counters,
-    books: HashMap<(Relay, SocketAddr), Exporter>,
+    books: Vec<(Relay, Exporter)>,
     beat: Option<Instant>,
     opened: Instant,
     told: Option<Instant>,
@@ -62,8 +61,9 @@ const BEAT: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Messages taken in one call.
 const MANY: usize = 64;
-/// Relays, and exporters of them all, that are told apart.
+/// Relays that are told apart.
 const RELAYS: usize = 1024;
+/// Exporters whose sums may wait to be asked for.
 const EXPORTERS: usize = 65_536;
 /// Settlements under way.
 const TICKETS: usize = 4;
@@ -121,7 +121,7 @@ impl Relayed {
             tickets: VecDeque::new(),
             ticket: 0,
             counters: Counters::default(),
-            books: HashMap::new(),
+            books: Vec::new(),
             beat: None,
             opened: Instant::now(),
             told: None,
@@ -200,12 +200,8 @@ impl Relayed {
             }
             Ok(Frame::Books(books)) => {
                 if let Some((relay, _)) = self.peers.get(&self.identity) {
-                    for exporter in books.exporters() {
-                        let key = (*relay, exporter.from);
-                        if self.books.len() < EXPORTERS || self.books.contains_key(&key) {
-                            self.books.insert(key, exporter);
-                        }
-                    }
+                    let room = EXPORTERS.saturating_sub(self.books.len());
+                    self.books.extend(books.exporters().take(room).map(|exporter| (*relay, exporter)));
                 }
                 0
             }
@@ -407,7 +403,7 @@ impl Exports for Relayed {
         }
     }
 
-    fn relayed(&self) -> Vec<(Relay, Exporter)> {
-        self.books.iter().map(|((relay, _), exporter)| (*relay, *exporter)).collect()
+    fn relayed(&mut self) -> Vec<(Relay, Exporter)> {
+        core::mem::take(&mut self.books)
     }
 }

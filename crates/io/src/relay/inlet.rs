@@ -101,7 +101,7 @@ impl Inlet {
     fn lose(&mut self, reason: Reason, count: u64) {
         let at = Reason::ALL.iter().position(|known| *known == reason).unwrap_or(Reason::ALL.len() - 1);
         if let Some(lost) = self.lost.get_mut(at) {
-            *lost += count;
+            *lost = lost.saturating_add(count);
         }
     }
 }

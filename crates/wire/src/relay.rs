@@ -459,7 +459,7 @@ mod tests {
             let datagram = Datagram {
                 time: Nanos(1_000_005),
                 transport: Transport::Udp,
-                from: from.parse().unwrap(),
+                from: from.parse().expect("an address"),
                 to: 6343,
                 local: None,
                 bytes,
@@ -478,7 +478,7 @@ mod tests {
         };
         let mut exporters = Vec::new();
         let exporter = Exporter {
-            from: "192.0.2.1:2055".parse().unwrap(),
+            from: "192.0.2.1:2055".parse().expect("an address"),
             received: 10,
             passed: 4,
             not_flow: 3,

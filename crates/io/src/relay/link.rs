@@ -317,7 +317,7 @@ impl Link {
         let mut bytes = core::mem::take(&mut self.out);
         let mut busy = false;
         for _ in 0..MANY {
-            let (sent, end, length) = match queue.next() {
+            let (sent, end, length) = match queue.upcoming() {
                 Next::Nothing => break,
                 Next::Frame(frame, end) => (self.send_to(at, frame), end, frame.len()),
                 Next::Gap(reason, first, end) => {

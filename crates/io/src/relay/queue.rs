@@ -345,7 +345,7 @@ impl Queue {
     }
 
     /// The next frame for the collector; [`Queue::sent`] says that it went.
-    pub fn next(&mut self) -> Next<'_> {
+    pub fn upcoming(&mut self) -> Next<'_> {
         if !self.attached || self.under_way_bytes >= self.settings.window {
             return Next::Nothing;
         }
@@ -419,7 +419,7 @@ impl Queue {
         }
     }
 
-    /// What [`Queue::next`] told is under way, up to this number; so many bytes of it.
+    /// What [`Queue::upcoming`] told is under way, up to this number; so many bytes of it.
     pub fn sent(&mut self, end: u64, bytes: usize) {
         let hole = if bytes == 0 { end.saturating_sub(self.sent) } else { 0 };
         self.sent = end;
@@ -429,7 +429,7 @@ impl Queue {
 
     /// When the next datagram to be sent came, if there is one and it is known.
     pub fn time_of_next(&mut self) -> Option<Nanos> {
-        match self.next() {
+        match self.upcoming() {
             Next::Frame(frame, _) => match Frame::read(frame) {
                 Ok(Frame::Batch(batch)) => Some(batch.time),
                 _ => None,

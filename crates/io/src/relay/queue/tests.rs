@@ -50,7 +50,7 @@ fn put(queue: &mut Queue, numbers: core::ops::Range<u32>) {
 fn told(queue: &mut Queue) -> (Vec<u32>, Vec<(Reason, u64, u64)>) {
     let (mut numbers, mut gaps) = (Vec::new(), Vec::new());
     loop {
-        let (end, bytes) = match queue.next() {
+        let (end, bytes) = match queue.upcoming() {
             Next::Nothing => return (numbers, gaps),
             Next::Gap(reason, first, end) => {
                 gaps.push((reason, first, end));
@@ -75,7 +75,7 @@ fn what_is_not_acknowledged_is_told_again_to_the_next() {
     let mut queue = Queue::new(SETTINGS);
     put(&mut queue, 0..10);
     late(&mut queue, 20);
-    assert_eq!(queue.next(), Next::Nothing);
+    assert_eq!(queue.upcoming(), Next::Nothing);
     queue.attach(UNKNOWN);
     assert_eq!(told(&mut queue), ((0..10).collect(), vec![]));
     queue.acknowledge(6);

@@ -10,7 +10,6 @@ use super::relay_state::RelayState;
 use crate::flags::Options;
 use crate::flags::value::listen::{Listen, Speaks};
 use crate::flags::value::network::Lookup;
-use crate::log;
 use crate::pipeline::inputs;
 use crate::pipeline::live::now;
 use crate::stop::Stop;
@@ -118,6 +117,7 @@ fn open_relay(
     port: u16,
     state: Option<&RelayState>,
 ) -> Result<Box<dyn Exports>, Stop> {
+    use crate::log;
     use crate::relay::keys;
     let collect = &options.collect;
     let keys = match (&collect.relay_key, &collect.relay_secret_key) {

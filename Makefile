@@ -8,7 +8,7 @@ MINUTES ?= 15
 # Every Debian package that is installed is named here.
 BUILD_NEEDS := gcc g++ libc6-dev make pkg-config libpcap-dev libsodium-dev libndpi-dev
 LIVE_NEEDS := iproute2 tcpreplay procps
-CONFORMANCE_NEEDS := python3 python3-yaml python3-venv tshark nfdump libndpi-bin
+CONFORMANCE_NEEDS := python3 python3-yaml python3-venv python3-zmq tshark nfdump libndpi-bin iproute2 nftables tcpdump
 BENCH_NEEDS := python3 python3-venv gcc libndpi-bin softflowd nfdump pmacct wireshark-common
 BENCH_COLLECTOR_NEEDS := python3 nfdump nfdump-sflow pmacct gcc make libzmq3-dev
 
@@ -81,6 +81,8 @@ conformance: build ## Compare with TShark and nfdump over the captures of CORPUS
 	$(PYTHON) tests/conformance/labels.py
 	$(PYTHON) tests/oracle/signs.py
 	$(PYTHON) tests/relay/crash.py
+	$(PYTHON) tests/relay/firewall.py
+	/usr/bin/python3 tests/relay/garbage.py
 	$(CARGO) run --locked --release --quiet -p flowsonde-io --example check_corpus -- "$${CORPUS:-../shared/corpus}"
 	$(CARGO) run --locked --release --quiet --example hostile -- "$${CORPUS:-../shared/corpus}"
 
@@ -103,6 +105,11 @@ bench-collector: build ## Speed and memory of collecting beside other collectors
 	@.ci/install $(BENCH_COLLECTOR_NEEDS)
 	$(CARGO) build --locked --release --bin flowload
 	bench/collector
+
+.PHONY: bench-relay
+bench-relay: build ## Speed, delay and memory of relaying beside a bare CURVE socket; results in bench/RESULTS.md
+	$(CARGO) build --locked --release -p flowsonde-io --features zmq --example relay_bench
+	bench/relay
 
 .PHONY: bless
 bless: ## Rewrite what golden cases expect; read the difference like code

@@ -96,19 +96,24 @@ fn collect(endpoint: &str, key: &str, file: &str, count: u64) {
     let mut source =
         Relayed::open(Options { endpoint: endpoint.to_owned(), binds: false, keys, positions: vec![] }).unwrap();
     let mut taken = Count::default();
-    let mut last = Instant::now();
+    let (mut last, mut settled) = (Instant::now(), Instant::now());
     while taken.count < count && last.elapsed() < Duration::from_secs(5) {
         let before = taken.count;
         source.poll(&mut taken).unwrap();
         if taken.count > before {
             last = Instant::now();
         }
-        if let Some(unsettled) = source.unsettled() {
+        // As often as a collector's worker does.
+        if settled.elapsed() >= Duration::from_millis(20)
+            && let Some(unsettled) = source.unsettled()
+        {
+            settled = Instant::now();
             source.settled(unsettled.ticket);
         }
     }
     taken.delays.sort_unstable();
-    let part = |n: f64| taken.delays.get((taken.delays.len() as f64 * n) as usize).map_or(0.0, |us| f64::from(*us) / 1000.0);
+    let part =
+        |n: f64| taken.delays.get((taken.delays.len() as f64 * n) as usize).map_or(0.0, |us| f64::from(*us) / 1000.0);
     println!("{} {:.3} {:.3} {:.3}", taken.count, part(0.5), part(0.99), part(0.9999));
 }
 

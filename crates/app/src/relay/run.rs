@@ -30,8 +30,10 @@ use crate::pipeline::live::now;
 use crate::stop::Stop;
 
 /// How long the link waits for messages while datagrams come, and while none do.
-const BUSY: Duration = Duration::from_millis(1);
+const BUSY: Duration = Duration::from_millis(2);
 const IDLE: Duration = Duration::from_millis(20);
+/// How long a port that was emptied is left alone: more datagrams at once cost less each.
+const PAUSE: Duration = Duration::from_micros(1000);
 /// Exporters that are told of in one frame, and from one to the next.
 const EXPORTERS: usize = 60;
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,7 +112,8 @@ fn open(options: &Options) -> Result<Vec<(String, Udp)>, Stop> {
     let mut sources = Vec::new();
     for (address, port) in &options.ports {
         let place = Place { transport: Transport::Udp, address: *address, port: *port };
-        let wanted = udp::Options { destinations: options.bad_packets.is_some(), ..udp::Options::default() };
+        let wanted =
+            udp::Options { destinations: options.bad_packets.is_some(), pause: PAUSE, ..udp::Options::default() };
         let opened = Udp::open(&place, &wanted).map_err(|error| Stop::Failed(error.0.replacen("-3 ", "-c ", 1)))?;
         sources.extend(opened.into_iter().map(|source| (place.to_string(), source)));
     }

@@ -103,3 +103,10 @@ fn calls_without_need_are_refused() {
         assert_eq!(call(libc::SYS_tgkill, [1, 1, 0]), Some(libc::EPERM));
     });
 }
+
+#[test]
+fn memory_is_hidden() {
+    confined(Needs::default(), |_| {});
+    // SAFETY: takes plain numbers.
+    assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
+}

@@ -7,6 +7,7 @@
 //! `docs/relay.md` is for users, `docs/relay-protocol.md` has what goes over the line.
 
 mod books;
+mod confine;
 mod core;
 mod intake;
 pub mod keys;

@@ -78,6 +78,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Who was root stays root.
     pub keep_privileges: bool,
+    /// Everything stays allowed that the user is.
+    pub no_sandbox: bool,
     /// What is told.
     pub verbosity: Verbosity,
 }
@@ -107,6 +109,7 @@ impl Default for Options {
             ledger_interval: Duration::from_secs(5),
             user: None,
             keep_privileges: false,
+            no_sandbox: false,
             verbosity: Verbosity::Normal,
         }
     }
@@ -398,6 +401,19 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 bad: &[],
                 apply: |o, _| {
                     o.keep_privileges = true;
+                    Ok(())
+                },
+            },
+            Flag {
+                short: None,
+                long: "no-sandbox",
+                value: "",
+                default: "",
+                help: "Do not give up what the relay does not need: other files, TCP ports, programs, system calls (Linux)",
+                good: &[],
+                bad: &[],
+                apply: |o, _| {
+                    o.no_sandbox = true;
                     Ok(())
                 },
             },

@@ -17,6 +17,7 @@ use flowsonde_wire::export::Transport;
 use flowsonde_wire::relay::{Books, Frame, Relay};
 
 use super::books;
+use super::confine;
 use super::core::{Core, Port, Shared, lock};
 use super::intake::Intake;
 use super::keys;
@@ -55,6 +56,11 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     let relay = identity(options, secret.as_ref())?;
     let epoch = now().0;
     let (endpoint, binds) = options.endpoint.clone().unwrap_or_default();
+    // Before the first thread is, that of the link, as threads inherit it.
+    if !options.no_sandbox {
+        options.spool.as_deref().map(make).transpose()?;
+        confine::now(options);
+    }
     let link_keys = secret.map(|secret| Keys { secret, authorised: authorised.clone() });
     let mut link = Link::open(&endpoint, binds, link_keys, relay, epoch).map_err(|error| {
         Stop::Failed(format!("-z {endpoint}: {error}; give an endpoint that is free and of this host"))

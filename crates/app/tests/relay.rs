@@ -224,3 +224,105 @@ fn a_secret_that_others_can_read_is_refused() {
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("--secret-key relay.key") && said.contains("chmod 600"), "{said}");
 }
+
+impl Site {
+    /// Records of one of several collectors, each with files of its own.
+    fn told_to(&self, name: &str) -> Vec<(String, u64)> {
+        let text = fs::read_to_string(self.scratch.0.join(name)).unwrap_or_default();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .map(|r| (r["EXPORTER_IPV4_ADDRESS"].as_str().unwrap().to_owned(), r["IN_BYTES"].as_u64().unwrap()))
+            .collect()
+    }
+
+    fn collector_named(&self, place: &str, name: &str) -> Running {
+        let (key, out) = (format!("{name}.key"), format!("{name}.json"));
+        let ledger = format!("{name}-ledger.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowsonde"));
+        command.args(["-3", place, "--relay-key", "relay.key.pub", "--relay-secret-key", &key, "--json", &out]);
+        command
+            .args(["--ledger", &ledger, "--dont-drop-privileges", "--collector-passthrough"])
+            .current_dir(&self.scratch.0);
+        Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// From 20 exporters, 10 records each.
+    fn send_from_many(&self) {
+        for exporter in 1..=20u8 {
+            let socket = UdpSocket::bind((std::net::Ipv4Addr::new(127, 0, 1, exporter), 0)).unwrap();
+            let to = ("127.0.0.1", self.exports);
+            socket.send_to(&V9::new(0).template(256, &FIELDS).bytes(), to).unwrap();
+            for n in 0..10 {
+                let message = V9::new(n + 1).set(256, record(n as u8, 53, 1, 1000 + n));
+                socket.send_to(&message.bytes(), to).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn collectors_share_exporters_or_get_all_of_them() {
+    for all in [false, true] {
+        let site = Site::new();
+        let (endpoint, place) = (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link));
+        let keys = ["-k", "inside.key.pub", "-k", "other.key.pub", "-a"];
+        let relay = site.relay(&endpoint, &keys[..if all { 5 } else { 4 }]);
+        let collectors = ["inside", "other"].map(|name| site.collector_named(&place, name));
+        // Both are there.
+        std::thread::sleep(Duration::from_millis(1500));
+        site.send_from_many();
+        std::thread::sleep(Duration::from_millis(1500));
+        collectors.into_iter().for_each(|collector| drop(collector.end()));
+        relay.end();
+        let (inside, other) = (site.told_to("inside.json"), site.told_to("other.json"));
+        let exporters = |told: &[(String, u64)]| {
+            told.iter().map(|(exporter, _)| exporter.clone()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (here, there) = (exporters(&inside), exporters(&other));
+        if all {
+            assert_eq!((inside.len(), other.len(), here.len(), there.len()), (200, 200, 20, 20));
+        } else {
+            assert_eq!((inside.len() + other.len(), here.len() + there.len()), (200, 20));
+            assert!(here.is_disjoint(&there) && !here.is_empty() && !there.is_empty(), "{here:?} {there:?}");
+        }
+    }
+}
+
+#[test]
+fn a_collector_without_keys_gets_nothing_and_says_so() {
+    let site = Site::new();
+    let relay = site.relay(&format!("tcp://127.0.0.1:{}c", site.link), &["-k", "inside.key.pub"]);
+    let place = format!("zmq://127.0.0.1:{}", site.link);
+    let arguments = ["-3", &place, "--json", "out.json", "--dont-drop-privileges"];
+    let plain = Running(site.scratch.command(&arguments).stderr(Stdio::piped()).spawn().unwrap());
+    site.send(0..10);
+    std::thread::sleep(Duration::from_secs(7));
+    let said = plain.end();
+    assert!(site.told(0).is_empty());
+    assert!(said.contains("nothing is encrypted") && said.contains("no relay answers"), "{said}");
+    assert_eq!(relay.end(), "");
+}
+
+#[test]
+fn one_collector_takes_from_several_relays() {
+    let (first, second) = (Site::new(), Site::new());
+    let place = |site: &Site| format!("zmq://127.0.0.1:{}", site.link);
+    let relays = [&first, &second].map(|site| {
+        // One key for both relays, so that one --relay-key serves.
+        fs::copy(first.scratch.0.join("relay.key"), site.scratch.0.join("same.key")).unwrap();
+        let endpoint = format!("tcp://127.0.0.1:{}c", site.link);
+        let inside = first.scratch.0.join("inside.key.pub");
+        let mut command = site.command(&["-c", &format!("127.0.0.1:{}", site.exports), "-z", &endpoint]);
+        command.args(["--secret-key", "same.key", "-k"]).arg(inside).arg("--dont-drop-privileges");
+        Running(command.spawn().unwrap())
+    });
+    let collector = first.collector(&place(&first), "inside.key", &["-3", &place(&second)]);
+    std::thread::sleep(Duration::from_millis(1500));
+    first.send(0..10);
+    second.send(10..20);
+    let mut told = first.told(20);
+    told.sort_unstable();
+    assert_eq!(told, numbers(0..20));
+    collector.end();
+    relays.into_iter().for_each(|relay| drop(relay.end()));
+}

@@ -127,7 +127,7 @@ fn open_relay(
         (None, None) => {
             let host = host.unwrap_or("*");
             log::warn(
-                "collect",
+                "relay keys",
                 &format!("-3 zmq://{host}:{port}: without --relay-key and --relay-secret-key nothing is encrypted"),
             );
             None

@@ -71,8 +71,8 @@ pub fn secret(flag: &str, path: &Path) -> Result<SecretKey, Stop> {
     let shown = path.display();
     let found = fs::metadata(path)
         .map_err(|error| Stop::Usage(format!("{flag} {shown}: {error}; flowrelay keygen makes one")))?;
-    let others = found.mode() & 0o077;
-    if others != 0 {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    if is_open(found.mode(), path, credentials.as_deref().map(Path::new)) {
         return Err(Stop::Usage(format!(
             "{flag} {shown}: others can read or change it (mode {:o}); make it its owner's only, by chmod 600, or make a new one",
             found.mode() & 0o777
@@ -81,6 +81,13 @@ pub fn secret(flag: &str, path: &Path) -> Result<SecretKey, Stop> {
     let content = fs::read_to_string(path).map_err(|error| Stop::Usage(format!("{flag} {shown}: {error}")))?;
     let key = lines(&content).next().and_then(secret_of);
     key.ok_or_else(|| Stop::Usage(format!("{flag} {shown}: no secret key in it; flowrelay keygen makes one")))
+}
+
+/// Whether others than its owner can read or change it. What systemd hands to a service (`LoadCredential=`) is that one's
+/// alone, but its right may be an entry of an access control list, of which the mode shows the mask as the group's bits.
+fn is_open(mode: u32, path: &Path, credentials: Option<&Path>) -> bool {
+    let handed = credentials.is_some_and(|directory| path.parent() == Some(directory));
+    mode & if handed { 0o037 } else { 0o077 } != 0
 }
 
 /// Makes a pair: the secret key in `path`, for its owner only, and the public key beside it as `path`.pub. Tells the public
@@ -119,6 +126,24 @@ pub fn generate(path: &Path) -> Result<PublicKey, Stop> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_of_others_are_refused() {
+        let (key, place) =
+            (Path::new("/run/credentials/flowrelay.service/key"), Path::new("/run/credentials/flowrelay.service"));
+        for (mode, credentials, open) in [
+            (0o600, None, false),
+            (0o400, None, false),
+            (0o440, None, true),
+            (0o604, None, true),
+            (0o440, Some(place), false),
+            (0o460, Some(place), true),
+            (0o444, Some(place), true),
+            (0o440, Some(Path::new("/run/credentials")), true),
+        ] {
+            assert_eq!(is_open(mode | 0o100_000, key, credentials), open, "{mode:o} {credentials:?}");
+        }
+    }
 
     #[test]
     fn keys_are_made_read_and_kept_from_others() {

@@ -438,11 +438,12 @@ impl Queue {
         }
     }
 
-    /// Everything goes where it outlives the process, as it ends.
+    /// Everything goes where it outlives the process, as it ends; without a spool it is lost.
     pub fn finish(&mut self) {
         self.close();
-        if self.spool.is_some() {
-            while self.oldest_goes() {}
+        match self.spool {
+            Some(_) => while self.oldest_goes() {},
+            None => self.lost[2] += self.held(),
         }
         if let Some(spool) = &mut self.spool
             && let Err(error) = spool.flush()

@@ -103,6 +103,12 @@ fn without_a_spool_the_oldest_is_lost_and_the_hole_is_told() {
     assert_eq!(gaps, [(Reason::BufferFull, 0, first.into())]);
     assert_eq!(queue.lost().next(), Some((Reason::BufferFull, first.into())));
     assert!(first > 80);
+    // What is left when it ends is lost too, but counted.
+    let held = queue.held();
+    assert!(held == u64::from(100 - first));
+    queue.finish();
+    assert_eq!((queue.held(), queue.lost().nth(2)), (0, Some((Reason::Restart, held))));
+    assert_eq!(queue.received(), queue.delivered() + queue.lost().map(|(_, count)| count).sum::<u64>());
 }
 
 #[test]

@@ -71,6 +71,22 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// Keeps debuggers and core files from this process's memory.
+#[cfg(target_os = "linux")]
+pub fn hide_memory() -> io::Result<()> {
+    // SAFETY: plain numbers go in.
+    let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Nothing that this thread runs, or those it starts, gets more privileges than they have.
+#[cfg(target_os = "linux")]
+pub fn refuse_privileges() -> io::Result<()> {
+    // SAFETY: plain numbers go in.
+    let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Keeps the calling thread on one CPU.
 #[cfg(target_os = "linux")]
 pub fn pin(cpu: u16) -> io::Result<()> {

@@ -1,8 +1,17 @@
 //! Landlock, then seccomp.
 
 use super::Needs;
+use crate::process;
 
+// Tables of calls differ from CPU to CPU.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod calls;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod calls {
+    pub(super) fn filter() -> Result<(), &'static str> {
+        Err("not written for this CPU")
+    }
+}
 mod places;
 
 /// Takes everything but what is needed from this thread and those it starts; tells what it could not.
@@ -11,10 +20,10 @@ mod places;
 /// whole process.
 pub fn confine(needs: &Needs) -> Vec<String> {
     let mut lacks = Vec::new();
-    if let Err(error) = calls::hide_memory() {
+    if let Err(error) = process::hide_memory() {
         lacks.push(format!("debuggers can see memory: {error}"));
     }
-    if let Err(error) = calls::no_new_privileges() {
+    if let Err(error) = process::refuse_privileges() {
         lacks.push(format!("new privileges can be had: {error}"));
     }
     match places::close(needs) {

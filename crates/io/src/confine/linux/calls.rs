@@ -1,28 +1,12 @@
 //! The system calls that are left: everything else fails with EPERM, as if it were forbidden to the user.
-#![allow(unsafe_code, reason = "the standard library has no calls for these")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition as Condition,
     SeccompFilter, SeccompRule as Rule, apply_filter,
 };
-
-/// Keeps debuggers and core files from this process's memory.
-pub(super) fn hide_memory() -> io::Result<()> {
-    // SAFETY: plain numbers go in.
-    let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Nothing that this thread runs, or those it starts, gets more than they have.
-pub(super) fn no_new_privileges() -> io::Result<()> {
-    // SAFETY: plain numbers go in.
-    let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
 
 /// Leaves this thread, and those it starts, the calls of [`rules`].
 pub(super) fn filter() -> Result<(), Box<dyn Error>> {
@@ -65,10 +49,8 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_fallocate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
-    libc::SYS_sync_file_range,
     libc::SYS_flock,
     libc::SYS_fcntl,
-    libc::SYS_fadvise64,
     libc::SYS_mkdirat,
     libc::SYS_unlinkat,
     libc::SYS_renameat,
@@ -84,6 +66,9 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_msync,
+    // libsodium keeps keys from being swapped out.
+    libc::SYS_mlock,
+    libc::SYS_munlock,
     // Sockets; which, is a rule of its own.
     libc::SYS_bind,
     libc::SYS_listen,

@@ -94,6 +94,8 @@ fn calls_without_need_are_refused() {
         assert_eq!(family(libc::AF_PACKET, libc::SOCK_RAW), Some(libc::EPERM));
         assert_eq!(family(libc::AF_INET, libc::SOCK_RAW), Some(libc::EPERM));
         assert_eq!(family(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC), None);
+        // Of no bytes; libsodium locks its keys.
+        assert_eq!(call(libc::SYS_mlock, [0; 3]), None);
         let code = libc::c_long::from(libc::PROT_EXEC | libc::PROT_READ);
         assert_eq!(call(libc::SYS_mprotect, [0, 4096, code]), Some(libc::EPERM));
         assert_eq!(call(libc::SYS_mmap, [0, 4096, 7]), Some(libc::EPERM));

@@ -259,12 +259,7 @@ impl Link {
         let (relay, epoch) = (self.relay, self.epoch);
         // A collector that has come, or comes again.
         if self.message.is_empty() {
-            let (first, next) = queue.numbers();
-            let mut bytes = core::mem::take(&mut self.out);
-            bytes.clear();
-            Frame::Welcome { durable: queue.is_durable(), relay, epoch, first, next }.write(&mut bytes);
-            let _gone = self.socket.send(&self.identity, true).and_then(|()| self.socket.send(&bytes, false));
-            self.out = bytes;
+            self.welcome(queue);
             return;
         }
         let message = core::mem::take(&mut self.message);
@@ -285,6 +280,13 @@ impl Link {
             Ok(frame @ (Frame::Acknowledge { .. } | Frame::Beat { .. })) => {
                 let identity = core::mem::take(&mut self.identity);
                 // Of another one that has the same key, and was here before, nothing counts.
+                if self.peer(at).is_none() {
+                    // It was taken for gone, and is not: it may attach again.
+                    self.identity = identity;
+                    self.welcome(queue);
+                    self.message = message;
+                    return;
+                }
                 if let Some(peer) = self.peer(at).filter(|peer| peer.identity == identity) {
                     peer.heard = Instant::now();
                     match frame {
@@ -297,6 +299,17 @@ impl Link {
             _ => self.seen.strange += 1,
         }
         self.message = message;
+    }
+
+    /// Tells who sent the message at hand what there is.
+    fn welcome(&mut self, queue: &Queue) {
+        let (first, next) = queue.numbers();
+        let mut bytes = core::mem::take(&mut self.out);
+        bytes.clear();
+        let (relay, epoch) = (self.relay, self.epoch);
+        Frame::Welcome { durable: queue.is_durable(), relay, epoch, first, next }.write(&mut bytes);
+        let _gone = self.socket.send(&self.identity, true).and_then(|()| self.socket.send(&bytes, false));
+        self.out = bytes;
     }
 
     fn gone(&mut self, at: usize, queue: &mut Queue) {

@@ -299,10 +299,14 @@ impl Relayed {
             return;
         }
         self.beat = Some(Instant::now());
-        self.peers.retain(|_, (_, heard)| heard.elapsed() < SILENCE);
         let mut bytes = Vec::new();
         Frame::Beat { time: Nanos(now().0) }.write(&mut bytes);
-        self.peers.keys().for_each(|identity| self.send(identity, &bytes));
+        let socket = &self.socket;
+        self.peers.retain(|identity, (_, heard)| {
+            // Who takes us for gone hears of us again; who is gone cannot be told.
+            let message = if heard.elapsed() < SILENCE { &bytes[..] } else { &[] };
+            socket.send(identity, true).and_then(|()| socket.send(message, false)).is_ok()
+        });
         if self.peers.is_empty() && self.opened.elapsed() > SILENCE {
             let why = match self.encrypted {
                 true => "is it there, is --relay-key its public key, and is ours among its --authorised-keys?",

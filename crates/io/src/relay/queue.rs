@@ -61,6 +61,9 @@ pub struct Queue {
     spool: Option<Spool>,
     /// What is in the spool and in the hands of its reader.
     reading: Reading,
+    /// Where memory had no room for what was sent and not acknowledged: first, behind the last. It is lost only if the
+    /// collector goes without having acknowledged it.
+    given_up: VecDeque<(u64, u64)>,
     /// Holes between the spool and memory, of known reasons: first, behind the last, why.
     holes: VecDeque<(u64, u64, Reason)>,
     next: u64,
@@ -121,6 +124,7 @@ impl Queue {
             bytes: 0,
             spool: None,
             reading: Reading::default(),
+            given_up: VecDeque::new(),
             holes: VecDeque::new(),
             next: 0,
             acknowledged: 0,
@@ -216,7 +220,9 @@ impl Queue {
         };
         self.stored.pop_front();
         self.bytes -= bytes;
-        if !stored {
+        if !stored && self.attached && end <= self.sent {
+            self.given_up.push_back((first, end));
+        } else if !stored {
             self.lost[0] += end - first;
             self.hole(first, end, Reason::BufferFull);
         }
@@ -289,6 +295,12 @@ impl Queue {
     /// It is gone.
     pub fn detach(&mut self) {
         self.attached = false;
+        while let Some((first, end)) = self.given_up.pop_front() {
+            // Of a batch that was acknowledged in part the rest.
+            let first = first.max(self.acknowledged);
+            self.lost[0] += end.saturating_sub(first);
+            self.hole(first, end.max(first), Reason::BufferFull);
+        }
         self.sent = self.acknowledged;
         self.under_way.clear();
         self.under_way_bytes = 0;
@@ -333,6 +345,9 @@ impl Queue {
         {
             self.bytes -= packed.frame.capacity();
             self.stored.pop_front();
+        }
+        while self.given_up.front().is_some_and(|(_, end)| *end <= next) {
+            self.given_up.pop_front();
         }
         while self.holes.front().is_some_and(|(_, end, _)| *end <= next) {
             self.holes.pop_front();

@@ -111,6 +111,33 @@ fn without_a_spool_the_oldest_is_lost_and_the_hole_is_told() {
     assert_eq!(queue.received(), queue.delivered() + queue.lost().map(|(_, count)| count).sum::<u64>());
 }
 
+/// Memory is full of what the collector has been sent and is slow to acknowledge.
+#[test]
+fn what_is_under_way_is_lost_only_if_the_collector_goes() {
+    let fill = || {
+        let mut queue = Queue::new(Settings { memory: 2000, ..SETTINGS });
+        queue.attach(UNKNOWN);
+        for n in 0..100 {
+            put(&mut queue, n..n + 1);
+            late(&mut queue, u64::from(n) + 2);
+            told(&mut queue);
+        }
+        queue
+    };
+    let lost = |queue: &Queue| queue.lost().map(|(_, count)| count).sum::<u64>();
+    let mut queue = fill();
+    queue.acknowledge(100);
+    assert_eq!((lost(&queue), queue.held(), queue.delivered()), (0, 0, 100));
+    let mut queue = fill();
+    queue.detach();
+    assert!(lost(&queue) > 80 && queue.held() == 100 - lost(&queue), "{}", lost(&queue));
+    queue.attach(UNKNOWN);
+    let (numbers, gaps) = told(&mut queue);
+    assert_eq!(gaps, [(Reason::BufferFull, 0, numbers[0].into())]);
+    queue.acknowledge(100);
+    assert_eq!((queue.held(), queue.delivered()), (0, numbers.len() as u64));
+}
+
 #[test]
 fn what_waits_goes_to_the_spool_and_comes_in_order() {
     let folder = Folder::new("order");

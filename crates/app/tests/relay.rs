@@ -185,6 +185,7 @@ fn who_has_another_key_gets_nothing() {
     assert_eq!(said.lines().count(), 1, "{said}");
     let other = fs::read_to_string(site.scratch.0.join("other.key.pub")).unwrap();
     assert!(said.contains("turned away") && said.contains(other.trim()) && said.contains("127.0.0.1"), "{said}");
+    assert!(!said.contains("without keys"), "{said}");
 }
 
 #[test]
@@ -300,7 +301,36 @@ fn a_collector_without_keys_gets_nothing_and_says_so() {
     let said = plain.end();
     assert!(site.told(0).is_empty());
     assert!(said.contains("nothing is encrypted") && said.contains("no relay answers"), "{said}");
-    assert_eq!(relay.end(), "");
+    // Once, of several attempts.
+    let said = relay.end();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("without keys") && !said.contains("authorised"), "{said}");
+    let failed = &site.stage("relay.json", "relay")["notes"]["handshakes_failed"];
+    assert!(failed.as_u64().unwrap() > 1, "{failed}");
+}
+
+#[test]
+fn a_relay_with_a_key_that_is_not_expected_gives_nothing() {
+    for inside_binds in [false, true] {
+        let site = Site::new();
+        let (endpoint, place) = match inside_binds {
+            false => (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link)),
+            true => (format!("tcp://127.0.0.1:{}", site.link), format!("zmq://*:{}", site.link)),
+        };
+        let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
+        // The collector expects another relay.
+        let mut command = site.scratch.command(&["-3", &place, "--relay-key", "other.key.pub", "--json", "out.json"]);
+        command.args(["--relay-secret-key", "inside.key", "--dont-drop-privileges"]).stderr(Stdio::piped());
+        let collector = Running(command.spawn().unwrap());
+        site.send(0..10);
+        std::thread::sleep(Duration::from_secs(7));
+        let said = collector.end();
+        assert!(site.told(0).is_empty());
+        assert!(said.contains("no relay answers") && said.contains("--relay-key"), "{said}");
+        let said = relay.end();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("another relay's key") && !said.contains("authorised"), "{said}");
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn stages(ports: &[(String, Counters)], core: &Core, names: &[String], seen:
             ("gone", seen.gone),
             ("strange", seen.strange),
             ("keys_refused", seen.refused),
+            ("handshakes_failed", seen.handshakes),
             ("templates_refused", core.kept.refused()),
             ("exporters_forgotten", core.intake.beyond()),
         ];

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use flowsonde_io::process;
-use flowsonde_io::relay::{Kept, Keys, Link, Queue, Settings};
+use flowsonde_io::relay::{Kept, Keys, Link, Queue, Seen, Settings};
 use flowsonde_io::source::Poll;
 use flowsonde_io::source::exports::{Counters, Exports, Place, Udp, udp};
 use flowsonde_io::spool::{self, Spool};
@@ -86,7 +86,8 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     }
     log::say(Verbosity::Ledger, &format!("relaying to {}", link.endpoint().unwrap_or(endpoint)));
     let (ports, threads) = start(sources, &core, &signals.stop)?;
-    let mut relaying = Relaying { options, core, ports, names, told: None, refused: 0, written: Instant::now() };
+    let (told, written) = (Seen::default(), Instant::now());
+    let mut relaying = Relaying { options, core, ports, names, told, told_at: None, written };
     relaying.write(&link, false)?;
     let result = relaying.run(&mut link, &signals);
     for thread in threads {
@@ -253,9 +254,9 @@ struct Relaying<'a> {
     core: Shared,
     ports: Ports,
     names: Vec<String>,
-    /// When strangers were told of.
-    told: Option<Instant>,
-    refused: u64,
+    /// Strangers that were told of, and when.
+    told: Seen,
+    told_at: Option<Instant>,
     written: Instant,
 }
 
@@ -325,13 +326,20 @@ impl Relaying<'_> {
 
     fn tell_strangers(&mut self, link: &Link) {
         let (seen, last) = link.seen();
-        if seen.refused == self.refused || self.told.is_some_and(|told| told.elapsed() < MINUTE) {
+        let (refused, failed) = (seen.refused - self.told.refused, seen.handshakes - self.told.handshakes);
+        if refused + failed == 0 || self.told_at.is_some_and(|told| told.elapsed() < MINUTE) {
             return;
         }
-        let count = seen.refused - self.refused;
         let who = last.map(|(address, key)| format!(", the last {} from {address}", key.to_z85())).unwrap_or_default();
-        log::warn("strangers", &format!("{count} connections turned away, as their key is not authorised{who}"));
-        (self.refused, self.told) = (seen.refused, Some(Instant::now()));
+        let other = match self.options.insecure {
+            true => "with keys, which --insecure has none for, or not of flowsonde",
+            false => "without keys, with another relay's key, or not of flowsonde",
+        };
+        let of = [(refused, format!("with a key that is not authorised{who}")), (failed, other.to_owned())];
+        let of: Vec<_> =
+            of.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        log::warn("strangers", &format!("connections turned away: {}", of.join("; ")));
+        (self.told, self.told_at) = (seen, Some(Instant::now()));
     }
 
     /// Reads files of networks and keys again; what is wrong with them leaves all as it was.

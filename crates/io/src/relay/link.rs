@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use flowsonde_sys::zmq::{Context, Error, Gate, Kind, PublicKey, SecretKey, Set, Socket};
+use flowsonde_sys::zmq::{Context, Error, Event, Gate, Kind, Monitor, PublicKey, SecretKey, Set, Socket};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::relay::{Frame, Relay};
 
@@ -24,6 +24,7 @@ pub struct Keys {
 pub struct Link {
     // Before the gate, which its context asks.
     socket: Socket,
+    monitor: Monitor,
     gate: Option<Gate>,
     /// Whose queue is which.
     keys: Vec<PublicKey>,
@@ -63,6 +64,8 @@ pub struct Seen {
     pub strange: u64,
     /// Those turned away as their key is not authorised.
     pub refused: u64,
+    /// Connections without keys, or to another relay's key, and what does not speak ZeroMQ.
+    pub handshakes: u64,
 }
 
 /// A collector that says nothing for so long is gone.
@@ -106,6 +109,7 @@ impl Link {
             socket.set(Set::CurveServer(true))?;
             socket.set(Set::CurveSecretKey(&keys.secret))?;
         }
+        let monitor = socket.monitor()?;
         if binds {
             socket.bind(endpoint)?;
         } else {
@@ -114,6 +118,7 @@ impl Link {
         let queues = authorised.len().max(1);
         Ok(Link {
             socket,
+            monitor,
             gate,
             keys: authorised,
             relay,
@@ -218,6 +223,9 @@ impl Link {
             }
             busy |= self.send(at, queue, kept);
         }
+        // Those whose key is not authorised are the gate's to count.
+        let failed = |event: &Event| matches!(event, Event::HandshakeRefused(_) | Event::HandshakeBroken(_));
+        self.seen.handshakes += self.monitor.by_ref().filter(failed).count() as u64;
         if self.beat.is_none_or(|beat| beat.elapsed() >= BEAT) {
             self.beat = Some(Instant::now());
             self.broadcast(queues, &Frame::Beat { time });

@@ -191,7 +191,7 @@ impl Meter {
         // In a small cache eviction may need these entries in the ring; and its flows are warm anyway.
         let small = self.config.max_flows as usize <= GROUP || self.ring.len() <= SLACK;
         let due = if small { [None; GROUP] } else { self.take_due() };
-        let guesses = self.warm(&hashes, &due);
+        let guesses = self.warm(&packets, &hashes, &due);
         for ((packet, &hash), &guess) in packets.iter().zip(&hashes).zip(&guesses) {
             let Some(packet) = packet else { continue };
             match packet.part {
@@ -260,7 +260,7 @@ impl Meter {
     /// Reads what the batch will touch, each place independently of the others, so that the misses overlap. Gives the
     /// place each hash probably means.
     #[inline]
-    fn warm(&self, hashes: &[u32; BATCH], due: &Due) -> [u32; BATCH] {
+    fn warm(&self, packets: &[Option<Packet<'_>>], hashes: &[u32; BATCH], due: &Due) -> [u32; BATCH] {
         let mut guesses = [NO_PLACE; BATCH];
         let mut read = 0;
         for entry in due.iter().flatten() {
@@ -279,9 +279,15 @@ impl Meter {
         }
         let groups = self.config.groups;
         if groups.has(Group::Bins) {
-            let places = guesses.iter().copied().filter(|&place| place != NO_PLACE);
-            let due = due.iter().flatten().map(|entry| entry.place);
-            read ^= places.chain(due).fold(0, |read, place| read ^ self.columns.touch(place, groups));
+            let places = guesses.iter().filter(|&&place| place != NO_PLACE);
+            read ^= places.fold(0, |read, &place| read ^ self.columns.touch(place, groups));
+        }
+        if groups.has(Group::Entropy) {
+            for (&place, packet) in guesses.iter().zip(packets) {
+                if let Some(packet) = packet.as_ref().filter(|packet| place != NO_PLACE && packet.payload_len > 0) {
+                    read ^= self.columns.touch_payload(place, packet.direction);
+                }
+            }
         }
         core::hint::black_box(read);
         guesses
@@ -650,7 +656,18 @@ impl Meter {
         for (hash, entry) in hashes.iter_mut().zip(group.iter().flatten()) {
             *hash = self.columns.base.at(entry.place).key.hash(&self.seeds);
         }
-        core::hint::black_box(hashes.iter().fold(0, |read, &hash| read ^ self.index.touch(hash)));
+        let mut read = hashes.iter().fold(0, |read, &hash| read ^ self.index.touch(hash));
+        let groups = self.config.groups;
+        if groups.has(Group::Bins) {
+            let ends = |entry: &&Entry| {
+                let base = self.columns.base.at(entry.place);
+                stands_for(entry, base) && self.is_over(base, self.last_seen(entry.place), self.now)
+            };
+            let ending = || group.iter().flatten().filter(ends).map(|entry| entry.place);
+            read ^= ending().fold(0, |read, place| read ^ self.columns.touch(place, groups));
+            read ^= ending().fold(0, |read, place| read ^ self.columns.touch_end(place, groups));
+        }
+        core::hint::black_box(read);
         for (&hash, entry) in hashes.iter().zip(group.iter().flatten()) {
             let base = self.columns.base.at(entry.place);
             if !stands_for(entry, base) {

@@ -82,12 +82,26 @@ impl Columns {
         }
     }
 
-    /// Reads what a packet of the flow at `place` will touch of the signs, or its end.
+    /// Reads what a packet of the flow at `place` will touch of the signs.
     #[inline]
     pub(super) fn touch(&self, place: u32, groups: Groups) -> u64 {
         let bins = if groups.has(Group::Bins) { self.bins.at(place).touch() } else { 0 };
         let entropy = if groups.has(Group::Entropy) { self.entropy.at(place).bytes(0).into() } else { 0 };
         bins ^ entropy
+    }
+
+    /// Reads what the next payload of a direction will touch.
+    #[inline]
+    pub(super) fn touch_payload(&self, place: u32, direction: u8) -> u64 {
+        self.payloads.touch(self.entropy.at(place), direction.into())
+    }
+
+    /// Reads what the end of the record at `place` will touch of the signs.
+    #[inline]
+    pub(super) fn touch_end(&self, place: u32, groups: Groups) -> u64 {
+        let series = if groups.has(Group::Series) { self.series.at(place).touch() } else { 0 };
+        let payloads = if groups.has(Group::Entropy) { self.payloads.touch_end(self.entropy.at(place)) } else { 0 };
+        series ^ payloads
     }
 
     /// The record at `place` has ended: what is worked out only then.

@@ -16,6 +16,8 @@ use crate::meter::slab::Slab;
 
 /// Bytes that are kept as they are.
 const FEW: usize = 256;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 /// Bits behind the point of a sum of `c log2 c`, which is below 2^31 for what [`super::bins::WINDOW`] packets carry.
 const POINT: u32 = 32;
 /// Counts below this have their `c log2 c` in a table.
@@ -94,6 +96,14 @@ impl<T: From<u8> + Copy> Default for Counts<T> {
 }
 
 impl<T: From<u8> + AddAssign> Counts<T> {
+    #[inline]
+    fn touch(&self) -> u64
+    where
+        T: Into<u64> + Copy,
+    {
+        self.0.iter().step_by(LINE / size_of::<T>()).fold(0, |read, &count| read ^ count.into())
+    }
+
     #[inline(always)]
     fn add(&mut self, bytes: &[u8]) {
         for &byte in bytes {
@@ -168,6 +178,31 @@ impl Pools {
             return room.copy_from_slice(payload);
         }
         self.count(place, before, payload);
+    }
+
+    /// Reads where the next payload of a direction goes, so that it is in the cache.
+    #[inline]
+    pub fn touch(&self, entropy: &Entropy, direction: usize) -> u64 {
+        let next = entropy.bytes[direction & 1] as usize % FEW;
+        match entropy.places[direction & 1] {
+            Place::Kept(at) => self.kept.slab.at(at).0[next].into(),
+            Place::Counted(at) => self.counted.slab.at(at).touch(),
+            Place::Nowhere | Place::Many(_) => 0,
+        }
+    }
+
+    /// Reads what [`Pools::end`] will, of both directions.
+    #[inline]
+    pub fn touch_end(&self, entropy: &Entropy) -> u64 {
+        let of = |direction: usize| match entropy.places[direction] {
+            Place::Kept(at) => {
+                let lines = self.kept.slab.at(at).0.iter().step_by(LINE);
+                lines.take(entropy.bytes[direction] as usize / LINE + 1).fold(0, |read, &byte| read ^ u64::from(byte))
+            }
+            Place::Counted(at) => self.counted.slab.at(at).touch(),
+            Place::Nowhere | Place::Many(_) => 0,
+        };
+        of(0) ^ of(1)
     }
 
     /// Counts what a direction sent, and what was kept of it so far.

@@ -34,7 +34,7 @@ impl Meter {
         }
         let small = self.config.max_flows as usize <= GROUP || self.ring.len() <= SLACK;
         let due = if small { [None; GROUP] } else { self.take_due() };
-        let guesses = self.warm(&hashes, &due);
+        let guesses = self.warm(&[], &hashes, &due);
         self.warm_origins(&guesses, &due);
         for ((record, &hash), &guess) in records.iter().zip(&hashes).zip(&guesses) {
             self.merge(record, hash, guess);

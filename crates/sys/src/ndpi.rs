@@ -140,6 +140,14 @@ pub fn revision() -> String {
 #[derive(Debug)]
 pub struct Flow(ffi::Flow);
 
+impl Flow {
+    /// Has it read into the cache, for a packet of it comes soon. Does not wait for it.
+    #[inline]
+    pub fn touch(&self) {
+        self.0.touch();
+    }
+}
+
 /// The library may have tables that are made with the first module: two are not to be made at once.
 static MAKING: Mutex<()> = Mutex::new(());
 

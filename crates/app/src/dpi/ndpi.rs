@@ -126,6 +126,12 @@ impl Detector for Ndpi {
         NonZeroU32::new(place + 1).map(Ticket)
     }
 
+    fn touch(&self, ticket: Ticket) {
+        if let Some(Some(flow)) = self.flows.get(Self::place(ticket)) {
+            flow.touch();
+        }
+    }
+
     fn packet(&mut self, ticket: Ticket, ip: &[u8], time: Nanos, last: bool) -> Option<Verdict<'_>> {
         let flow = self.flows.get_mut(Self::place(ticket)).and_then(Option::as_mut)?;
         let stands = self.detector.packet(flow, ip, time.millis(), last, &mut self.verdict);

@@ -51,6 +51,9 @@ pub trait Detector: core::fmt::Debug + Send {
     /// A flow begins; `None` when no more can be looked at now.
     fn begin(&mut self) -> Option<Ticket>;
 
+    /// A packet of this flow comes soon, or its end: what is kept of it may be read into the cache.
+    fn touch(&self, _ticket: Ticket) {}
+
     /// The next packet of a flow, from its IP header to the last captured byte. When the verdict stands, which of the
     /// `last` packet it does, the ticket is void.
     fn packet(&mut self, ticket: Ticket, ip: &[u8], time: Nanos, last: bool) -> Option<Verdict<'_>>;
@@ -194,6 +197,14 @@ impl Dissection {
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Reads what a packet of the flow will touch, or its end.
+    #[inline]
+    pub(super) fn touch(&self, flow: &Application) {
+        if let Some(ticket) = flow.ticket {
+            self.detector.touch(ticket);
+        }
     }
 
     /// Shows a packet, if more are wanted of its flow.

@@ -282,6 +282,10 @@ impl Meter {
             let places = guesses.iter().filter(|&&place| place != NO_PLACE);
             read ^= places.fold(0, |read, &place| read ^ self.columns.touch(place, groups));
         }
+        if let Some(dissection) = &self.dissection {
+            let places = guesses.iter().filter(|&&place| place != NO_PLACE);
+            places.for_each(|&place| dissection.touch(self.columns.application.at(place)));
+        }
         if groups.has(Group::Entropy) {
             for (&place, packet) in guesses.iter().zip(packets) {
                 if let Some(packet) = packet.as_ref().filter(|packet| place != NO_PLACE && packet.payload_len > 0) {
@@ -658,13 +662,16 @@ impl Meter {
         }
         let mut read = hashes.iter().fold(0, |read, &hash| read ^ self.index.touch(hash));
         let groups = self.config.groups;
-        if groups.has(Group::Bins) {
+        if groups.has(Group::Bins) || self.dissection.is_some() {
             let ends = |entry: &&Entry| {
                 let base = self.columns.base.at(entry.place);
                 stands_for(entry, base) && self.is_over(base, self.last_seen(entry.place), self.now)
             };
             let ending = || group.iter().flatten().filter(ends).map(|entry| entry.place);
             read ^= ending().fold(0, |read, place| read ^ self.columns.touch(place, groups));
+            if let Some(dissection) = &self.dissection {
+                ending().for_each(|place| dissection.touch(self.columns.application.at(place)));
+            }
             read ^= ending().fold(0, |read, place| read ^ self.columns.touch_end(place, groups));
         }
         core::hint::black_box(read);

@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn fs_ndpi_end(module: *mut c_void);
     safe fn fs_ndpi_flow_new() -> *mut c_void;
     fn fs_ndpi_flow_clear(flow: *mut c_void);
+    fn fs_ndpi_flow_touch(flow: *const c_void);
     fn fs_ndpi_flow_end(flow: *mut c_void);
     fn fs_ndpi_packet(
         module: *mut c_void,
@@ -158,6 +159,11 @@ impl Flow {
     }
 
     /// Forgets all, for another flow.
+    pub(super) fn touch(&self) {
+        // SAFETY: a flow; nothing of it is changed.
+        unsafe { fs_ndpi_flow_touch(self.0.as_ptr()) };
+    }
+
     pub(super) fn clear(&mut self) {
         // SAFETY: a live flow.
         unsafe { fs_ndpi_flow_clear(self.0.as_ptr()) }

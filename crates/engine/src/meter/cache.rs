@@ -278,7 +278,7 @@ impl Meter {
             }
         }
         let groups = self.config.groups;
-        if groups.has(Group::Bins) {
+        if groups.has(Group::Bins) || self.dissection.is_some() {
             let places = guesses.iter().filter(|&&place| place != NO_PLACE);
             read ^= places.fold(0, |read, &place| read ^ self.columns.touch(place, groups));
         }

@@ -82,12 +82,13 @@ impl Columns {
         }
     }
 
-    /// Reads what a packet of the flow at `place` will touch of the signs.
+    /// Reads what a packet of the flow at `place` will touch of the signs, and of its application.
     #[inline]
     pub(super) fn touch(&self, place: u32, groups: Groups) -> u64 {
         let bins = if groups.has(Group::Bins) { self.bins.at(place).touch() } else { 0 };
         let entropy = if groups.has(Group::Entropy) { self.entropy.at(place).bytes(0).into() } else { 0 };
-        bins ^ entropy
+        let application = if groups.has(Group::Application) { self.application.at(place).risk } else { 0 };
+        bins ^ entropy ^ application
     }
 
     /// Reads what the next payload of a direction will touch.

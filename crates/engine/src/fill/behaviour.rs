@@ -97,7 +97,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     forward(&PKT_VECTOR, Group::Series, Fill::Short(vector)),
     series!(PPI_PKT_LENGTHS, 1013, 2, |v, sent| sent.length.into()),
-    series!(PPI_PKT_TIMES, 1014, 8, |v, sent| sent.time.millis() as i64),
+    forward(
+        &cesnet::PPI_PKT_TIMES,
+        Group::Times,
+        Fill::List(&List {
+            number: (8057, 1014),
+            width: 8,
+            len: |v| v.times.map_or(0, |times| times.millis().len()),
+            item: |v, i| v.times.and_then(|times| times.millis().get(i)).map_or(0, |&millis| millis as i64),
+        }),
+    ),
     series!(PPI_PKT_FLAGS, 1015, 1, |v, sent| sent.flags.into()),
     series!(PPI_PKT_DIRECTIONS, 1016, 1, |v, sent| sign(v, sent)),
     classes!(forward, S_PHISTS_SIZES, 1060, lengths, side),

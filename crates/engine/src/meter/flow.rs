@@ -10,7 +10,7 @@ use super::behaviour::bins::Bins;
 use super::behaviour::bursts::Bursts;
 use super::behaviour::entropy::{Entropy, Pools};
 use super::behaviour::histograms::Histograms;
-use super::behaviour::series::Series;
+use super::behaviour::series::{Series, Times};
 use super::gaps::Gaps;
 use super::key::{End, Key};
 use super::latency::Latency;
@@ -444,6 +444,8 @@ groups! {
     Entropy = entropy: Entropy;
     /// The first packets one by one.
     Series = series: Series;
+    /// When those came.
+    Times = times: Times;
     /// Payload lengths and gaps in classes that double.
     Histograms = histograms: Histograms;
     /// Bursts.

@@ -71,6 +71,9 @@ impl Columns {
         if groups.has(Group::Series) {
             columns.series.at_mut(place).take(packet);
         }
+        if groups.has(Group::Times) {
+            columns.times.at_mut(place).take(packet);
+        }
         if groups.has(Group::Histograms) {
             columns.histograms.at_mut(place).take(packet);
         }

@@ -334,6 +334,55 @@ fn a_relay_with_a_key_that_is_not_expected_gives_nothing() {
 }
 
 #[test]
+fn who_failed_at_first_is_let_in_later() {
+    for inside_binds in [false, true] {
+        let site = Site::new();
+        let (endpoint, place) = match inside_binds {
+            false => (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link)),
+            true => (format!("tcp://127.0.0.1:{}", site.link), format!("zmq://*:{}", site.link)),
+        };
+        // The side that waits is the wrong one first; the side that goes there stays.
+        let (relay, collector) = match inside_binds {
+            false => {
+                let wrong = site.relay(&endpoint, &["-k", "other.key.pub"]);
+                let collector = site.collector(&place, "inside.key", &[]);
+                std::thread::sleep(Duration::from_secs(2));
+                assert!(wrong.end().contains("turned away"));
+                (site.relay(&endpoint, &["-k", "inside.key.pub"]), collector)
+            }
+            true => {
+                let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
+                let arguments = ["-3", &place, "--json", "plain.json", "--dont-drop-privileges"];
+                let wrong = Running(site.scratch.command(&arguments).stderr(Stdio::piped()).spawn().unwrap());
+                std::thread::sleep(Duration::from_secs(2));
+                wrong.end();
+                (relay, site.collector(&place, "inside.key", &[]))
+            }
+        };
+        site.send(0..10);
+        assert_eq!(site.told(10), numbers(0..10));
+        collector.end();
+        relay.end();
+    }
+}
+
+#[test]
+fn a_collector_that_met_something_else_finds_the_relay_later() {
+    let site = Site::new();
+    let collector = site.collector(&format!("zmq://127.0.0.1:{}", site.link), "inside.key", &[]);
+    // A web server has the relay's port.
+    let other = TcpListener::bind(("127.0.0.1", site.link)).unwrap();
+    let (mut connection, _) = other.accept().unwrap();
+    std::io::Write::write_all(&mut connection, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+    drop((connection, other));
+    let relay = site.relay(&format!("tcp://127.0.0.1:{}c", site.link), &["-k", "inside.key.pub"]);
+    site.send(0..10);
+    assert_eq!(site.told(10), numbers(0..10));
+    collector.end();
+    relay.end();
+}
+
+#[test]
 fn one_collector_takes_from_several_relays() {
     let (first, second) = (Site::new(), Site::new());
     let place = |site: &Site| format!("zmq://127.0.0.1:{}", site.link);

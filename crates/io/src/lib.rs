@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed"))]
 
 pub mod confine;
+#[cfg(feature = "zmq")]
+pub mod dial;
 pub mod memory;
 pub mod process;
 pub mod relay;

@@ -11,6 +11,7 @@ use flowsonde_wire::Nanos;
 use flowsonde_wire::relay::{Frame, Relay};
 
 use super::{Kept, Next, Queue};
+use crate::dial::Dial;
 
 /// Keys of a link.
 pub struct Keys {
@@ -25,6 +26,8 @@ pub struct Link {
     // Before the gate, which its context asks.
     socket: Socket,
     monitor: Monitor,
+    /// Where it goes to a collector.
+    dial: Option<Dial>,
     gate: Option<Gate>,
     /// Whose queue is which.
     keys: Vec<PublicKey>,
@@ -119,6 +122,7 @@ impl Link {
         Ok(Link {
             socket,
             monitor,
+            dial: (!binds).then(|| Dial::new(endpoint)),
             gate,
             keys: authorised,
             relay,
@@ -224,8 +228,11 @@ impl Link {
             busy |= self.send(at, queue, kept);
         }
         // Those whose key is not authorised are the gate's to count.
-        let failed = |event: &Event| matches!(event, Event::HandshakeRefused(_) | Event::HandshakeBroken(_));
-        self.seen.handshakes += self.monitor.by_ref().filter(failed).count() as u64;
+        for event in self.monitor.by_ref() {
+            self.seen.handshakes += u64::from(matches!(event, Event::HandshakeRefused(_) | Event::HandshakeBroken(_)));
+            self.dial.iter_mut().for_each(|dial| dial.hear(event));
+        }
+        self.dial.iter_mut().for_each(|dial| dial.turn(&self.socket));
         if self.beat.is_none_or(|beat| beat.elapsed() >= BEAT) {
             self.beat = Some(Instant::now());
             self.broadcast(queues, &Frame::Beat { time });

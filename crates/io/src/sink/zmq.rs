@@ -153,7 +153,7 @@ impl Zmq {
             // Before the first connection, to hear of it.
             let encrypted = options.server_key.is_some();
             let endpoint = Endpoint::new(name.clone(), socket, options.connect, encrypted, options.high_water);
-            let endpoint = endpoint.map_err(cannot)?;
+            let mut endpoint = endpoint.map_err(cannot)?;
             endpoint.start(&address).map_err(|error| refused(name, error, options.connect))?;
             open.push(endpoint);
         }

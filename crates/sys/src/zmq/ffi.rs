@@ -27,6 +27,7 @@ unsafe extern "C" {
     pub(super) fn zmq_getsockopt(socket: *mut c_void, name: c_int, value: *mut c_void, length: *mut usize) -> c_int;
     pub(super) fn zmq_bind(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     pub(super) fn zmq_connect(socket: *mut c_void, endpoint: *const c_char) -> c_int;
+    pub(super) fn zmq_disconnect(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     pub(super) fn zmq_socket_monitor(socket: *mut c_void, endpoint: *const c_char, events: c_int) -> c_int;
     pub(super) fn zmq_send(socket: *mut c_void, bytes: *const c_void, length: usize, flags: c_int) -> c_int;
     pub(super) fn zmq_msg_init(message: *mut Message) -> c_int;

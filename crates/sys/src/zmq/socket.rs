@@ -207,11 +207,18 @@ impl Socket {
         ffi::check(unsafe { ffi::zmq_bind(self.raw(), endpoint.as_ptr()) }).map(drop)
     }
 
-    /// Goes to the peer at `endpoint`, and again whenever it is lost. Not waited for.
+    /// Goes to the peer at `endpoint`, and again whenever it is lost; not once a handshake failed. Not waited for.
     pub fn connect(&self, endpoint: &str) -> Result<(), Error> {
         let endpoint = c_text(endpoint);
         // SAFETY: an open socket and a text that ends in zero.
         ffi::check(unsafe { ffi::zmq_connect(self.raw(), endpoint.as_ptr()) }).map(drop)
+    }
+
+    /// Ends what [`Socket::connect`] of the same `endpoint` began.
+    pub fn disconnect(&self, endpoint: &str) -> Result<(), Error> {
+        let endpoint = c_text(endpoint);
+        // SAFETY: an open socket and a text that ends in zero.
+        ffi::check(unsafe { ffi::zmq_disconnect(self.raw(), endpoint.as_ptr()) }).map(drop)
     }
 
     /// What was bound last, its port known.

@@ -12,6 +12,7 @@
 use super::header::{Frame, Topic};
 use super::notices::{Kind, Notices};
 use super::subscriptions::Subscriptions;
+use crate::dial::Dial;
 use crate::sink::Counters;
 use core::time::Duration;
 use flowsonde_sys::zmq::{Error, Event, Monitor, Pool, Set, Socket};
@@ -23,6 +24,7 @@ pub(super) struct Endpoint {
     socket: Option<(Socket, Monitor)>,
     /// We go to the peer, rather than it to us. Its queue is then kept while it is away.
     connects: bool,
+    dial: Option<Dial>,
     encrypted: bool,
     high_water: u32,
     subscriptions: Subscriptions,
@@ -100,6 +102,7 @@ impl Endpoint {
         Ok(Endpoint {
             socket: Some((socket, monitor)),
             connects,
+            dial: None,
             encrypted,
             high_water,
             subscriptions: Subscriptions::new(connects),
@@ -122,9 +125,13 @@ impl Endpoint {
     }
 
     /// Begins to wait for peers at `address`, or to go to the one there.
-    pub(super) fn start(&self, address: &str) -> Result<(), Error> {
+    pub(super) fn start(&mut self, address: &str) -> Result<(), Error> {
         let Some((socket, _)) = &self.socket else { return Ok(()) };
-        if self.connects { socket.connect(address) } else { socket.bind(address) }
+        if !self.connects {
+            return socket.bind(address);
+        }
+        self.dial = Some(Dial::new(address));
+        socket.connect(address)
     }
 
     /// What was bound, its port known.
@@ -243,7 +250,7 @@ impl Endpoint {
     /// Hears what peers and connections have to say. True when a subscription came.
     pub(super) fn listen(&mut self, now: Instant) -> bool {
         self.looked = Some(now);
-        let mut came = false;
+        let (mut came, mut given_up) = (false, false);
         let before = self.subscriptions.to(Topic::Flow);
         if let Some((socket, monitor)) = &mut self.socket {
             for _ in 0..MANY {
@@ -254,21 +261,27 @@ impl Endpoint {
             }
             for event in monitor.by_ref().take(MANY) {
                 tell(event, self.connects, self.encrypted, &mut self.notices);
+                // After a handshake that was broken off libzmq tries again by itself, and keeps the queue.
+                if let Some(dial) = self.dial.as_mut().filter(|_| !matches!(event, Event::HandshakeBroken(_))) {
+                    dial.hear(event);
+                    given_up |= matches!(event, Event::HandshakeRefused(_) | Event::HandshakeDenied(_));
+                }
             }
+            self.dial.iter_mut().for_each(|dial| dial.turn(socket));
         }
         let after = self.subscriptions.to(Topic::Flow);
         if !self.connects && before != after {
             let (kind, what) = if after > before { (Kind::Came, "came") } else { (Kind::Left, "left") };
             self.notices.say(kind, &format!("a subscriber {what}, {after} now"));
         }
-        if before > 0 && after == 0 {
+        if before > 0 && after == 0 || given_up {
             self.left_alone();
         }
         self.look_at_backlog(now);
         came
     }
 
-    /// The last subscriber went, and what waited for it is gone too.
+    /// The last subscriber went, or libzmq gave the connection up, and what waited for it is gone too.
     fn left_alone(&mut self) {
         let lost = self.backlog.records.min(self.taken);
         self.backlog.records = 0;

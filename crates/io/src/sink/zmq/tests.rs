@@ -217,6 +217,32 @@ fn curve_with_the_right_key_only() {
 }
 
 #[test]
+fn a_sink_that_was_refused_is_let_in_later() {
+    let (public, secret) = keypair().unwrap();
+    let plain = Reader::bound(None, &["flow"]);
+    let endpoint = plain.endpoint.clone();
+    let options = Options { connect: true, server_key: Some(public), ..Options::default() };
+    let mut sink = Zmq::open(core::slice::from_ref(&endpoint), &options).unwrap();
+    let mut said = Vec::new();
+    until(&mut sink, |sink| {
+        said.extend(sink.notices());
+        said.iter().any(|line| line.contains("handshake"))
+    });
+    drop(plain);
+    let ntopng = Reader::new(Some(&secret));
+    ntopng.subscribe(&["flow"]);
+    for _ in 0..10_000 {
+        if ntopng.socket.bind(&endpoint).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    until(&mut sink, |sink| ntopng.subscribed_at(sink));
+    sink.publish(Topic::Flow, &[1, 1, 1], 1);
+    assert_eq!(ntopng.next().1, [1, 1, 1]);
+}
+
+#[test]
 fn keys_in_both_spellings() {
     let z85 = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
     let hex: String = z85.bytes().map(|byte| format!("{byte:02X}")).collect();

@@ -10,13 +10,14 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use flowsonde_sys::zmq::{Context, Kind, PublicKey, SecretKey, Set, Socket};
+use flowsonde_sys::zmq::{Context, Kind, Monitor, PublicKey, SecretKey, Set, Socket};
 use flowsonde_wire::Nanos;
 use flowsonde_wire::export::Datagram;
 use flowsonde_wire::relay::{self, Batch, Exporter, Frame, Relay, UNKNOWN};
 
 use super::arrival::now;
 use super::{BATCH, Counters, Error, Exports, NOTHING, Poll, Position, Take, Unsettled};
+use crate::dial::Dial;
 use crate::relay::Inlet;
 
 /// How relays are reached.
@@ -34,6 +35,8 @@ pub struct Options {
 /// See the module.
 pub struct Relayed {
     socket: Socket,
+    /// Where it goes to a relay.
+    dial: Option<(Monitor, Dial)>,
     name: String,
     encrypted: bool,
     inlets: HashMap<Relay, Inlet>,
@@ -104,15 +107,21 @@ impl Relayed {
                 socket.set(Set::CurvePublicKey(&secret.public()?))?;
                 socket.set(Set::CurveSecretKey(secret))?;
             }
+            let dial = match binds {
+                true => None,
+                false => Some((socket.monitor()?, Dial::new(&endpoint))),
+            };
             if binds {
                 socket.bind(&endpoint)?
             } else {
                 socket.connect(&endpoint)?
             }
-            Ok(socket)
+            Ok((socket, dial))
         };
+        let (socket, dial) = socket().map_err(failed)?;
         Ok(Relayed {
-            socket: socket().map_err(failed)?,
+            socket,
+            dial,
             name,
             encrypted,
             inlets: HashMap::new(),
@@ -327,6 +336,10 @@ impl Relayed {
 
 impl Exports for Relayed {
     fn poll(&mut self, take: &mut dyn Take) -> Result<Poll, Error> {
+        if let Some((monitor, dial)) = &mut self.dial {
+            monitor.for_each(|event| dial.hear(event));
+            dial.turn(&self.socket);
+        }
         self.beat();
         let patience = if self.tickets.is_empty() { PATIENCE } else { UNSETTLED };
         let _ = self.socket.set(Set::ReceiveTimeout(Some(patience)));

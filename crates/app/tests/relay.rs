@@ -65,6 +65,14 @@ impl Site {
         site
     }
 
+    /// What the relay and the collector are told of the link: the endpoint of each.
+    fn ends(&self, inside_binds: bool) -> (String, String) {
+        match inside_binds {
+            false => (format!("tcp://127.0.0.1:{}c", self.link), format!("zmq://127.0.0.1:{}", self.link)),
+            true => (format!("tcp://127.0.0.1:{}", self.link), format!("zmq://*:{}", self.link)),
+        }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(RELAY);
         command.args(arguments).current_dir(&self.scratch.0).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -140,10 +148,7 @@ fn numbers(range: core::ops::Range<u64>) -> Vec<u64> {
 fn records_are_as_if_they_had_come_directly_whoever_attaches() {
     for inside_binds in [false, true] {
         let site = Site::new();
-        let (relay_at, collector_at) = match inside_binds {
-            false => (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link)),
-            true => (format!("tcp://127.0.0.1:{}", site.link), format!("zmq://*:{}", site.link)),
-        };
+        let (relay_at, collector_at) = site.ends(inside_binds);
         let relay = site.relay(&relay_at, &["-k", "inside.key.pub", "--compress"]);
         let collector = site.collector(&collector_at, "inside.key", &[]);
         site.send(0..100);
@@ -170,8 +175,8 @@ fn records_are_as_if_they_had_come_directly_whoever_attaches() {
 #[test]
 fn who_has_another_key_gets_nothing() {
     let site = Site::new();
-    let relay = site.relay(&format!("tcp://127.0.0.1:{}c", site.link), &["-k", "inside.key.pub"]);
-    let place = format!("zmq://127.0.0.1:{}", site.link);
+    let (endpoint, place) = site.ends(false);
+    let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
     let stranger = site.collector(&place, "other.key", &[]);
     site.send(0..10);
     std::thread::sleep(Duration::from_secs(3));
@@ -191,7 +196,7 @@ fn who_has_another_key_gets_nothing() {
 #[test]
 fn what_was_spooled_comes_after_both_were_started_anew() {
     let site = Site::new();
-    let (endpoint, place) = (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link));
+    let (endpoint, place) = site.ends(false);
     let more = ["-k", "inside.key.pub", "--spool", "spool"];
     let state = ["--relay-state", "state"];
     let relay = site.relay(&endpoint, &more);
@@ -265,7 +270,7 @@ impl Site {
 fn collectors_share_exporters_or_get_all_of_them() {
     for all in [false, true] {
         let site = Site::new();
-        let (endpoint, place) = (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link));
+        let (endpoint, place) = site.ends(false);
         let keys = ["-k", "inside.key.pub", "-k", "other.key.pub", "-a"];
         let relay = site.relay(&endpoint, &keys[..if all { 5 } else { 4 }]);
         let collectors = ["inside", "other"].map(|name| site.collector_named(&place, name));
@@ -292,8 +297,8 @@ fn collectors_share_exporters_or_get_all_of_them() {
 #[test]
 fn a_collector_without_keys_gets_nothing_and_says_so() {
     let site = Site::new();
-    let relay = site.relay(&format!("tcp://127.0.0.1:{}c", site.link), &["-k", "inside.key.pub"]);
-    let place = format!("zmq://127.0.0.1:{}", site.link);
+    let (endpoint, place) = site.ends(false);
+    let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
     let arguments = ["-3", &place, "--json", "out.json", "--dont-drop-privileges"];
     let plain = Running(site.scratch.command(&arguments).stderr(Stdio::piped()).spawn().unwrap());
     site.send(0..10);
@@ -313,10 +318,7 @@ fn a_collector_without_keys_gets_nothing_and_says_so() {
 fn a_relay_with_a_key_that_is_not_expected_gives_nothing() {
     for inside_binds in [false, true] {
         let site = Site::new();
-        let (endpoint, place) = match inside_binds {
-            false => (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link)),
-            true => (format!("tcp://127.0.0.1:{}", site.link), format!("zmq://*:{}", site.link)),
-        };
+        let (endpoint, place) = site.ends(inside_binds);
         let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
         // The collector expects another relay.
         let mut command = site.scratch.command(&["-3", &place, "--relay-key", "other.key.pub", "--json", "out.json"]);
@@ -337,10 +339,7 @@ fn a_relay_with_a_key_that_is_not_expected_gives_nothing() {
 fn who_failed_at_first_is_let_in_later() {
     for inside_binds in [false, true] {
         let site = Site::new();
-        let (endpoint, place) = match inside_binds {
-            false => (format!("tcp://127.0.0.1:{}c", site.link), format!("zmq://127.0.0.1:{}", site.link)),
-            true => (format!("tcp://127.0.0.1:{}", site.link), format!("zmq://*:{}", site.link)),
-        };
+        let (endpoint, place) = site.ends(inside_binds);
         // The side that waits is the wrong one first; the side that goes there stays.
         let (relay, collector) = match inside_binds {
             false => {
@@ -369,13 +368,14 @@ fn who_failed_at_first_is_let_in_later() {
 #[test]
 fn a_collector_that_met_something_else_finds_the_relay_later() {
     let site = Site::new();
-    let collector = site.collector(&format!("zmq://127.0.0.1:{}", site.link), "inside.key", &[]);
+    let (endpoint, place) = site.ends(false);
+    let collector = site.collector(&place, "inside.key", &[]);
     // A web server has the relay's port.
     let other = TcpListener::bind(("127.0.0.1", site.link)).unwrap();
     let (mut connection, _) = other.accept().unwrap();
     std::io::Write::write_all(&mut connection, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
     drop((connection, other));
-    let relay = site.relay(&format!("tcp://127.0.0.1:{}c", site.link), &["-k", "inside.key.pub"]);
+    let relay = site.relay(&endpoint, &["-k", "inside.key.pub"]);
     site.send(0..10);
     assert_eq!(site.told(10), numbers(0..10));
     collector.end();

@@ -37,6 +37,9 @@ pub struct Settings {
     pub window: usize,
 }
 
+/// From one attempt to the next to use a spool that took nothing, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -255,32 +258,9 @@ impl Queue {
         if let Err(error) = spool.sync(instant) {
             self.notices.push(error.to_string());
         }
-        let half = self.settings.sync.as_nanos() as u64 / 2;
-        while self.stored.front().is_some_and(|packed| now.since(packed.time) >= half) {
-            if self.full || !self.oldest_goes() {
-                break;
-            }
-        }
-        // Tried again now and then: what was full may have room.
-        if self.full && self.stored.front().is_some_and(|packed| now.since(packed.time) >= 1_000_000_000) {
-            self.full = !self.probe();
-        }
-    }
-
-    /// Whether the spool takes the oldest again.
-    fn probe(&mut self) -> bool {
-        let (Some(spool), Some(packed)) = (&mut self.spool, self.stored.front()) else { return true };
-        let (end, bytes) = (packed.end(), packed.frame.capacity());
-        match spool.push(packed.first, packed.count, packed.time.0, &[&packed.frame]) {
-            Ok(evicted) => {
-                self.lost[1] += evicted.numbers;
-                self.stored.pop_front();
-                self.bytes -= bytes;
-                let _ = end;
-                true
-            }
-            Err(_) => false,
-        }
+        // What was full may have room again: then and when it is tried.
+        let age = if self.full { SECOND } else { self.settings.sync.as_nanos() as u64 / 2 };
+        while self.stored.front().is_some_and(|packed| now.since(packed.time) >= age) && self.oldest_goes() {}
     }
 
     /// A collector came, which wants what is from `next` on.

@@ -163,9 +163,7 @@ impl Collector {
     pub fn message(&mut self, message: &Datagram<'_>, out: &mut dyn Receive) -> Result<(), Reject> {
         self.sound = true;
         let result = self.read(message, out);
-        if self.memory() > self.config.memory {
-            self.sessions.make_room(&mut self.layouts, self.config.memory);
-        }
+        self.keep_bound();
         if let Err(reject) = result {
             self.rejected[reject as usize] += 1;
         }
@@ -185,10 +183,8 @@ impl Collector {
         let about = about(message, version, domain);
         let key = Key::new(&self.config, message, &about);
         let about = self.config.reforged(about);
-        let held = self.sessions.open(key, message, &about, &self.config, &mut self.layouts);
+        let held = self.sessions.enter(key, &about, &self.config, &mut self.layouts);
         let session = &mut *held.session;
-        session.counters.messages -= 1;
-        session.counters.bytes -= message.bytes.len() as u64;
         let mut walk = Walk {
             layouts: &mut self.layouts,
             readers: &mut self.readers,
@@ -201,6 +197,11 @@ impl Collector {
         };
         walk.sets(c, version);
         held.settle();
+        self.keep_bound();
+    }
+
+    #[inline]
+    fn keep_bound(&mut self) {
         if self.memory() > self.config.memory {
             self.sessions.make_room(&mut self.layouts, self.config.memory);
         }
@@ -519,5 +520,36 @@ fn about(message: &Datagram<'_>, version: Version, domain: u32) -> About {
         init: None,
         arrival: message.time,
         shift: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_that_are_told_again_say_nothing_of_the_exporter_itself() {
+        // NetFlow v9 by RFC 3954: a template of one field. The exporter is 1000 s behind.
+        let header = [&[0, 9, 0, 1][..], &1_000_000u32.to_be_bytes(), &1_700_000_000u32.to_be_bytes(), &[0; 8]];
+        let bytes = [&header.concat()[..], &[0, 0, 0, 12, 1, 0, 0, 1, 0, 8, 0, 4]].concat();
+        let message = |seconds| Datagram {
+            time: Nanos::new(seconds, 0),
+            transport: Transport::Udp,
+            from: ([192, 0, 2, 1], 2055).into(),
+            to: 2055,
+            local: None,
+            bytes: &bytes,
+        };
+        let mut collector = Collector::new(Config::default());
+        collector.message(&message(1_700_001_000), &mut Nobody).expect("a message");
+        let before: Vec<_> = collector.sessions().map(|session| (session.counters, session.about)).collect();
+        // Much later, by a relay.
+        collector.learn(&message(1_700_009_000));
+        let after: Vec<_> = collector.sessions().map(|session| (session.counters, session.about)).collect();
+        assert_eq!(after.len(), 1);
+        assert_eq!((after[0].0.messages, after[0].0.bytes), (1, bytes.len() as u64));
+        assert_eq!((after[0].0.messages, after[0].1.arrival), (before[0].0.messages, before[0].1.arrival));
+        let behind: Vec<_> = collector.sessions().map(|session| session.skew.millis()).collect();
+        assert_eq!(behind, [Some(1_000_000)]);
     }
 }

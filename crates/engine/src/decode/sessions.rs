@@ -130,6 +130,21 @@ impl Sessions {
         config: &Config,
         layouts: &mut Layouts,
     ) -> Held<'_> {
+        let held = self.enter(key, about, config, layouts);
+        let session = &mut *held.session;
+        session.about = *about;
+        session.counters.messages += 1;
+        session.counters.bytes += message.bytes.len() as u64;
+        if about.version != Version::Sflow5 {
+            // The exporter's own clock, however it is told.
+            let export = Nanos(about.export.0.saturating_add_signed(about.shift.saturating_neg()));
+            session.skew.arrived(export, about.arrival);
+        }
+        held
+    }
+
+    /// The session of this key, made if there is none; a message that is not counted.
+    pub fn enter(&mut self, key: Key, about: &About, config: &Config, layouts: &mut Layouts) -> Held<'_> {
         let session = self.by_key.entry(key).or_insert_with(|| {
             let neighbours = self.neighbours.entry(key.neighbourhood()).or_insert_with(|| Vec::with_capacity(1));
             neighbours.push(key);
@@ -151,14 +166,6 @@ impl Sessions {
             }
             session
         });
-        session.about = *about;
-        session.counters.messages += 1;
-        session.counters.bytes += message.bytes.len() as u64;
-        if about.version != Version::Sflow5 {
-            // The exporter's own clock, however it is told.
-            let export = Nanos(about.export.0.saturating_add_signed(about.shift.saturating_neg()));
-            session.skew.arrived(export, about.arrival);
-        }
         if !session.touched {
             session.touched = true;
             self.touched.push(key);

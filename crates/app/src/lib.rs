@@ -17,9 +17,11 @@ pub mod load;
 pub mod log;
 pub mod manual;
 pub mod pipeline;
+mod privileges;
 pub mod progress;
 #[cfg(feature = "zmq")]
 pub mod relay;
 mod replace;
 mod secret;
 pub mod stop;
+pub mod words;

@@ -10,6 +10,7 @@ use super::stream::{Format, Plan};
 use crate::flags::value::number::number;
 use crate::flags::value::{Collector, Transport, one_of};
 use crate::stop::Stop;
+use crate::words::{self, Flag, Help, Table, on, path};
 
 /// The name of the program.
 pub const PROGRAM: &str = "flowload";
@@ -100,26 +101,8 @@ const WATCHED: u32 = 1024;
 /// Sources of a capture that get an address each, unless told otherwise.
 const REPLAYED: u32 = 256;
 
-/// One option.
-#[derive(Debug)]
-pub struct Flag {
-    /// The name after `--`.
-    pub long: &'static str,
-    /// Its value's placeholder; empty for a switch.
-    pub value: &'static str,
-    /// The default as the user would write it; empty if there is none.
-    pub default: &'static str,
-    /// What it does; begins with a capital, ends without a full stop.
-    pub help: &'static str,
-    /// Values that are right, the first the most typical: tested.
-    pub good: &'static [&'static str],
-    /// Values that are wrong: tested.
-    pub bad: &'static [&'static str],
-    apply: fn(&mut Options, &str) -> Result<(), Stop>,
-}
-
 /// Topics with their options, in the order help shows them.
-pub const FLAGS: &[(&str, &[Flag])] = &[
+pub const FLAGS: &Table<Options> = &[
     (
         "Where to",
         &[
@@ -131,30 +114,21 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["udp://127.0.0.1:2055", "tcp://[::1]:4739", "localhost"],
                 bad: &["", "127.0.0.1:0", "tls://127.0.0.1", "a b"],
                 apply: |o, text| target(text).map(|target| o.target = target),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "allow-remote",
-                value: "",
-                default: "",
                 help: "Allow a target that is not this machine",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.allow_remote = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.allow_remote),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "pcap",
                 value: "FILE",
-                default: "",
                 help: "Write the packets to a capture file in place of sending them",
                 good: &["load.pcap"],
-                bad: &[],
-                apply: |o, text| {
-                    o.pcap = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.pcap, text),
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -174,6 +148,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                     }
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
                 long: "layout",
@@ -183,6 +158,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["basic20", "ipv6,variable", "mixed"],
                 bad: &["basic", "ipv6,"],
                 apply: |o, text| text.split(',').try_for_each(|word| layout(o, word)),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "exporters",
@@ -193,6 +169,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "10000"],
                 bad: &["0", "65537", "x"],
                 apply: |o, text| number(text, "exporters", 1..=65_536).map(|n| o.exporters = Some(n)),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "flows",
@@ -202,6 +179,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "16777216"],
                 bad: &["0", "16777217"],
                 apply: |o, text| number(text, "flows", 1..=flow::MOST).map(|n| o.plan.flows = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "flows-per-packet",
@@ -211,6 +189,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "30"],
                 bad: &["0", "5001"],
                 apply: |o, text| number(text, "flows", 1..=5000).map(|n| o.plan.flows_per_packet = Some(n)),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "templates",
@@ -220,6 +199,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "100"],
                 bad: &["0", "101"],
                 apply: |o, text| number(text, "templates", 1..=100).map(|n| o.plan.templates = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "template-every",
@@ -229,6 +209,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "0"],
                 bad: &["-1", "4294967296"],
                 apply: |o, text| number(text, "packets", 0..=u32::MAX).map(|n| o.plan.template_every = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "sampling",
@@ -238,18 +219,13 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1", "1000"],
                 bad: &["0"],
                 apply: |o, text| number(text, "packets", 1..=1_000_000).map(|n| o.plan.sampling = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "expanded",
-                value: "",
-                default: "",
                 help: "sFlow's expanded samples",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.plan.expanded = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.plan.expanded),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "seed",
@@ -259,6 +235,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["7"],
                 bad: &["x"],
                 apply: |o, text| number(text, "a seed", 0..=u64::MAX).map(|n| o.plan.seed = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "time-base",
@@ -269,11 +246,11 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1700000000"],
                 bad: &["now", "4294967296"],
                 apply: |o, text| number(text, "seconds", 0..=u32::MAX).map(|n| o.time_base = Some(u64::from(n))),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "replay",
                 value: "FILES",
-                default: "",
                 help: "Send the UDP payloads of captures again, or files of one payload each (.dat, .bin), in place of \
                        making flows up; a list with commas",
                 good: &["a.pcap,b.dat"],
@@ -285,6 +262,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                     o.replay.extend(text.split(',').map(PathBuf::from));
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
                 long: "repeat",
@@ -294,6 +272,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["10"],
                 bad: &["0"],
                 apply: |o, text| number(text, "times", 1..=u32::MAX).map(|n| o.repeat = n),
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -303,11 +282,11 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
             Flag {
                 long: "count",
                 value: "N",
-                default: "",
                 help: "Stop after N flows",
                 good: &["1000000"],
                 bad: &["0", "many"],
                 apply: |o, text| number(text, "flows", 1..=u64::MAX).map(|n| o.count = Some(n)),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "time",
@@ -320,6 +299,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                     number(text, "seconds", 1..=86_400_000_u32)
                         .map(|n| o.time = Some(Duration::from_secs(u64::from(n))))
                 },
+                ..Flag::PLAIN
             },
             Flag {
                 long: "rate",
@@ -329,43 +309,44 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["100000"],
                 bad: &["0", "1000000001"],
                 apply: |o, text| rate(o, text, "flows", false),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "datagram-rate",
                 value: "N",
-                default: "",
                 help: "Datagrams a second, in place of --rate",
                 good: &["5000"],
                 bad: &["0", "1000000001"],
                 apply: |o, text| rate(o, text, "datagrams", true),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "backlog",
                 value: "BYTES",
-                default: "",
                 help: "Wait while more than this waits in the receiver's socket, so that it loses nothing (Linux, this \
                        machine); the kernel counts 2 to 4 KB for a packet of 1,400 bytes",
                 good: &["100000"],
                 bad: &["0", "1k"],
                 apply: |o, text| number(text, "bytes", 1..=u64::from(u32::MAX)).map(|n| o.backlog = Some(n)),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "gap",
                 value: "N",
-                default: "",
                 help: "Leave one datagram in N out; sequence numbers count it",
                 good: &["100"],
                 bad: &["1", "0"],
                 apply: |o, text| number(text, "datagrams", 2..=u32::MAX).map(|n| o.gap = n),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "shuffle",
                 value: "N",
-                default: "",
                 help: "Mix up the order of datagrams, N of an exporter at a time",
                 good: &["8"],
                 bad: &["1", "65"],
                 apply: |o, text| number(text, "datagrams", 2..=64).map(|n| o.shuffle = n),
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -374,39 +355,27 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
         &[
             Flag {
                 long: "json",
-                value: "",
-                default: "",
                 help: "Say at the end what was done as JSON",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.json = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.json),
+                ..Flag::PLAIN
             },
             Flag {
                 long: "help",
-                value: "",
-                default: "",
                 help: "Print this and exit",
-                good: &[],
-                bad: &[],
                 apply: |o, _| {
                     o.action = Action::Help;
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
                 long: "version",
-                value: "",
-                default: "",
                 help: "Print the version and exit",
-                good: &[],
-                bad: &[],
                 apply: |o, _| {
                     o.action = Action::Version;
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -446,40 +415,10 @@ impl Options {
     /// Reads the words of the command line, without the program's name.
     pub fn read<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Options, Stop> {
         let mut options = Options::default();
-        let mut words = arguments.into_iter().map(|word| {
-            let word = word.into().into_string();
-            word.map_err(|word| Stop::Usage(format!("{}: not UTF-8; give it in UTF-8", word.to_string_lossy())))
-        });
-        while let Some(word) = words.next() {
-            let word = word?;
-            let word = if word == "-h" { "--help".to_owned() } else { word };
-            let Some(long) = word.strip_prefix("--") else {
-                if word.starts_with('-') {
-                    return Err(Stop::Usage(format!("{word}: unknown option; see --help")));
-                }
-                options.target = target(&word).map_err(|stop| stop.at(&word))?;
-                continue;
-            };
-            let (name, joined) = match long.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (long, None),
-            };
-            let flag = all().find(|flag| flag.long == name);
-            let flag = flag.ok_or_else(|| Stop::Usage(format!("--{name}: unknown option; see --help")))?;
-            let value = match (flag.value, joined) {
-                ("", None) => String::new(),
-                ("", Some(value)) => {
-                    return Err(Stop::Usage(format!("--{name}={value}: takes no value; give --{name} alone")));
-                }
-                (_, Some(value)) => value,
-                (placeholder, None) => words.next().unwrap_or_else(|| {
-                    let like = flag.good.first().copied().unwrap_or("");
-                    Err(Stop::Usage(format!("--{name}: needs a value; give {placeholder}, like {like}")))
-                })?,
-            };
-            let shown = if flag.value.is_empty() { format!("--{name}") } else { format!("--{name}={value}") };
-            (flag.apply)(&mut options, &value).map_err(|stop| stop.at(&shown))?;
-        }
+        words::read(FLAGS, &mut options, arguments, |options, word, _| {
+            options.target = target(word).map_err(|stop| stop.at(word))?;
+            Ok(true)
+        })?;
         if options.action == Action::Run {
             options.check()?;
         }
@@ -536,10 +475,6 @@ impl Options {
     }
 }
 
-fn all() -> impl Iterator<Item = &'static Flag> {
-    FLAGS.iter().flat_map(|(_, flags)| *flags)
-}
-
 /// The version, as `--version` prints it.
 pub fn version() -> String {
     format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION"))
@@ -547,78 +482,31 @@ pub fn version() -> String {
 
 /// The text of `--help`.
 pub fn help() -> String {
-    const INDENT: usize = 26;
-    const WIDTH: usize = 100;
-    let mut text = version().trim_end().to_owned();
-    text.push_str(" - flow export made up or replayed, to try collectors with\n\nUsage: flowload [OPTIONS] [TARGET]\n");
-    let mut entry = |head: &str, about: &str| {
-        let mut line = format!("{head:INDENT$}");
-        if head.len() + 2 > INDENT {
-            text.push_str(head);
-            text.push('\n');
-            line = " ".repeat(INDENT);
-        }
-        for word in about.split_whitespace() {
-            if line.len() + word.len() > WIDTH {
-                text.push_str(line.trim_end());
-                text.push('\n');
-                line = " ".repeat(INDENT);
-            }
-            line.push_str(word);
-            line.push(' ');
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    for (title, flags) in FLAGS {
-        entry("", "");
-        entry(&format!("{title}:"), "");
-        for flag in *flags {
-            let default = if flag.default.is_empty() { String::new() } else { format!(" (default {})", flag.default) };
-            entry(&format!("  --{} {}", flag.long, flag.value), &format!("{}{default}", flag.help));
-        }
-    }
-    entry("", "");
-    entry("Layouts:", "");
+    let head = format!(
+        "{} - flow export made up or replayed, to try collectors with\n\nUsage: flowload [OPTIONS] [TARGET]\n",
+        version().trim_end()
+    );
+    let mut help = Help::new(head, 26);
+    help.table(FLAGS);
+    help.title("Layouts");
     for layout in LAYOUTS {
-        entry(&format!("  {}", layout.name), layout.help);
+        help.entry(&format!("  {}", layout.name), layout.help);
     }
-    entry("  mixed", "all that fit the format");
-    text
+    help.entry("  mixed", "all that fit the format");
+    help.text()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::all;
 
     #[test]
-    fn every_option_takes_what_is_right_and_refuses_what_is_wrong() {
-        for flag in all() {
-            assert!(flag.help.starts_with(|c: char| c.is_ascii_alphabetic()) && !flag.help.ends_with('.'), "{flag:?}");
-            assert_eq!(flag.value.is_empty(), flag.good.is_empty(), "--{}", flag.long);
-            assert_eq!(all().filter(|other| other.long == flag.long).count(), 1, "--{}", flag.long);
-            for good in flag.good {
-                (flag.apply)(&mut Options::default(), good).unwrap();
-            }
-            for bad in flag.bad {
-                let stop = (flag.apply)(&mut Options::default(), bad).unwrap_err();
-                assert!(
-                    matches!(stop, Stop::Usage(ref text) if text.contains("; ")),
-                    "--{} {bad}: {stop:?}",
-                    flag.long
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn help_names_every_option_and_layout_within_the_width() {
+    fn the_table_is_sound() {
         let text = help();
-        assert!(all().all(
-            |flag| text.contains(&format!("  --{} ", flag.long)) || text.contains(&format!("  --{}\n", flag.long))
-        ));
+        words::check(FLAGS, &text);
+        assert!(all(FLAGS).all(|flag| flag.value.is_empty() == flag.good.is_empty()));
         assert!(LAYOUTS.iter().all(|layout| text.contains(&format!("  {} ", layout.name))));
-        assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line), "{text}");
     }
 
     #[test]

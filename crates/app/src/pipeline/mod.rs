@@ -21,7 +21,7 @@ mod outputs;
 mod paths;
 mod setup;
 mod summary;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ use crate::flags::capture::Input as Named;
 use crate::flags::process::Verbosity;
 use crate::ledger::Ledger;
 use crate::log;
+use crate::privileges;
 use crate::stop::Stop;
 use open::open_outputs;
 
@@ -157,35 +158,9 @@ fn pin(cpus: &[u16], number: usize) {
 
 fn drop_privileges(options: &Options) -> Result<(), Stop> {
     let process = &options.process;
-    if !process::is_root() || process.keep_privileges {
-        return Ok(());
-    }
-    let named = process.user.as_deref();
-    let user = match named {
-        Some(name) => process::User::named(name).ok_or_else(|| {
-            Stop::Failed(format!("--unprivileged-user={name}: no such user; give one of this system"))
-        })?,
-        None => match process::User::named("flowsonde").or_else(|| process::User::named("nobody")) {
-            Some(user) => user,
-            None => return Ok(()),
-        },
-    };
-    // What is written to later has to stay writable; a file is replaced by one made beside it.
-    let later = [process.ledger.as_deref().and_then(Path::parent), options.output.dump_path.as_deref()];
-    for directory in later.into_iter().flatten() {
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        if !user.can_write(directory) {
-            let text = format!("{} cannot be written to by {}", directory.display(), user.name);
-            if named.is_some() {
-                return Err(Stop::Failed(format!("--unprivileged-user={}: {text}; change its owner", user.name)));
-            }
-            log::warn("privileges", &format!("staying root: {text}"));
-            return Ok(());
-        }
-    }
-    user.become_now().map_err(|error| {
-        Stop::Failed(format!("cannot become {}: {error}; give --dont-drop-privileges to stay root", user.name))
-    })
+    // A file is replaced by one made beside it.
+    let later = [process.ledger.as_deref().map(privileges::beside), options.output.dump_path.as_deref()];
+    privileges::drop(process.user.as_deref(), process.keep_privileges, later.into_iter().flatten())
 }
 
 /// Writes the ledger where it was asked for. Called once before anything is captured, it tells of a path that cannot be

@@ -7,10 +7,11 @@ use flowsonde_io::source::exports::Take;
 use flowsonde_wire::export::{Datagram, Transport};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::intake::Intake;
 use crate::pipeline::collect::bad_packets::BadPackets;
+use crate::pipeline::worker::lock;
 
 /// See the module.
 pub struct Core {
@@ -29,11 +30,6 @@ pub struct Core {
 }
 
 pub type Shared = Arc<Mutex<Core>>;
-
-/// Another thread's panic is told when that is joined.
-pub fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
-    core.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Core {
     fn take(&mut self, batch: &[Datagram<'_>]) {

@@ -37,17 +37,15 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 const REMEDY: &str = "give 40 characters of Z85, 64 hexadecimal digits, or a file with one of these";
 
 /// A public key, or the file it is in.
-pub fn public(flag: &str, text: &str) -> Result<PublicKey, Stop> {
+pub fn public(text: &str) -> Result<PublicKey, Stop> {
     if let Some(key) = public_of(text) {
         return Ok(key);
     }
     // What cannot be a file is a key with a mistake in it.
     let content = fs::read_to_string(text)
-        .map_err(|error| Stop::Usage(format!("{flag} {text}: neither a key nor a file ({error}); {REMEDY}")))?;
-    lines(&content)
-        .next()
-        .and_then(public_of)
-        .ok_or_else(|| Stop::Usage(format!("{flag} {text}: no public key in it; {REMEDY}")))
+        .map_err(|error| Stop::Usage(format!("neither a key nor a file ({error}); {REMEDY}")))?;
+    let key = lines(&content).next().and_then(public_of);
+    key.ok_or_else(|| Stop::Usage(format!("no public key in it; {REMEDY}")))
 }
 
 /// Public keys, one a line of a file; behind each may be a remark.
@@ -158,7 +156,7 @@ mod tests {
         let file = folder.join("relay.key.pub");
         let hex: String = made.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         for text in [made.to_z85(), hex.clone(), file.to_str().unwrap().to_owned()] {
-            assert!(public("-k", &text).unwrap() == made);
+            assert!(public(&text).unwrap() == made);
         }
         assert!(generate(&path).unwrap_err().to_string().contains("move that one away"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -167,7 +165,7 @@ mod tests {
             refused.contains("--secret-key") && refused.contains("mode 640") && refused.contains("chmod 600"),
             "{refused}"
         );
-        assert!(public("-k", "nonsense").unwrap_err().to_string().contains("neither a key nor a file"));
+        assert!(public("nonsense").unwrap_err().to_string().contains("neither a key nor a file"));
         let many = folder.join("authorised");
         fs::write(&many, format!("# who may come\n{} inside 1\n\n{hex}\n", made.to_z85())).unwrap();
         assert!(authorised("--authorised-keys", &many).unwrap() == [made, made]);

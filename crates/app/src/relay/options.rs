@@ -13,6 +13,7 @@ use crate::flags::value::lines;
 use crate::flags::value::network::Networks;
 use crate::flags::value::number::number;
 use crate::stop::Stop;
+use crate::words::{self, Flag, Help, Table, on, path};
 
 /// The name of the program.
 pub const PROGRAM: &str = "flowrelay";
@@ -115,28 +116,8 @@ impl Default for Options {
     }
 }
 
-/// One option.
-#[derive(Debug)]
-pub struct Flag {
-    /// The letter after `-`, if it has one.
-    pub short: Option<char>,
-    /// The name after `--`.
-    pub long: &'static str,
-    /// Its value's placeholder; empty for a switch.
-    pub value: &'static str,
-    /// The default as the user would write it; empty if there is none.
-    pub default: &'static str,
-    /// What it does; begins with a capital, ends without a full stop.
-    pub help: &'static str,
-    /// Values that are right, the first the most typical: tested.
-    pub good: &'static [&'static str],
-    /// Values that are wrong: tested.
-    pub bad: &'static [&'static str],
-    apply: fn(&mut Options, &str) -> Result<(), Stop>,
-}
-
 /// Topics with their options, in the order help shows them.
-pub const FLAGS: &[(&str, &[Flag])] = &[
+pub const FLAGS: &Table<Options> = &[
     (
         "Exporters",
         &[
@@ -144,37 +125,33 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 short: Some('c'),
                 long: "collector-port",
                 value: "[IP:]PORT[,PORT...]",
-                default: "",
                 help: "Receive NetFlow, IPFIX and sFlow at these ports (UDP); may be given several times",
                 good: &["2055", "2055,6343", "192.0.2.1:2055", "[::1]:4739"],
                 bad: &["", "x", "0", "70000", "a:1"],
                 apply: |o, text| ports(o, text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "allow",
                 value: "CIDR[,CIDR...]",
-                default: "",
                 help: "Only exporters of these networks may send",
                 good: &["192.0.2.0/24", "10.0.0.0/8,2001:db8::/32"],
                 bad: &["", "x", "10.0.0.0/33"],
                 apply: |o, text| o.allowed.add(text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "allow-file",
                 value: "FILE",
-                default: "",
                 help: "The same from a file, a network a line; read again on SIGHUP",
                 good: &["exporters.txt"],
-                bad: &[],
                 apply: |o, text| {
                     o.allow_files.push(text.to_owned());
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "exporter-rate",
                 value: "N",
                 default: "no limit",
@@ -182,19 +159,15 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["10000"],
                 bad: &["0", "x"],
                 apply: |o, text| number(text, "datagrams", 1..=100_000_000_u32).map(|n| o.rate = n),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "dump-bad-packets",
                 value: "FILE",
-                default: "",
                 help: "Write datagrams that do not pass to this capture, up to 64 MiB",
                 good: &["bad.pcap"],
-                bad: &[],
-                apply: |o, text| {
-                    o.bad_packets = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.bad_packets, text),
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -205,89 +178,57 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 short: Some('z'),
                 long: "zmq",
                 value: "ENDPOINT[c]",
-                default: "",
                 help: "Hand on at tcp://HOST:PORT; with a c behind it collectors come there (tcp://*:5556c), without it one is gone to",
                 good: &["tcp://*:5556c", "tcp://192.0.2.9:5556", "zmq://[::1]:5556c"],
                 bad: &["", "x", "tcp://a", "udp://a:1", "tcp://a:b", "tcp://*:5556"],
                 apply: |o, text| endpoint(text).map(|endpoint| o.endpoint = Some(endpoint)),
+                ..Flag::PLAIN
             },
             Flag {
                 short: Some('k'),
                 long: "authorised-key",
                 value: "KEY|FILE",
-                default: "",
                 help: "Public key of a collector that may come; may be given several times",
-                good: &[],
                 bad: &["x"],
-                apply: |o, text| keys::public("-k", text).map(|key| o.authorised.push(key)).map_err(bare),
+                apply: |o, text| keys::public(text).map(|key| o.authorised.push(key)),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "authorised-keys",
                 value: "FILE",
-                default: "",
                 help: "The same from a file, a key a line; read again on SIGHUP",
                 good: &["inside.keys"],
-                bad: &[],
-                apply: |o, text| {
-                    o.authorised_keys = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.authorised_keys, text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "secret-key",
                 value: "FILE",
-                default: "",
                 help: "Own secret key, as flowrelay keygen writes it",
                 good: &["relay.key"],
-                bad: &[],
-                apply: |o, text| {
-                    o.secret_key = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.secret_key, text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "insecure",
-                value: "",
-                default: "",
                 help: "Encrypt nothing, and let anyone collect",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.insecure = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.insecure),
+                ..Flag::PLAIN
             },
             Flag {
                 short: Some('a'),
                 long: "all-collectors",
-                value: "",
-                default: "",
                 help: "Give everything to every collector; without it each exporter has one of them",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.all = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.all),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "compress",
-                value: "",
-                default: "",
                 help: "Compress what is handed on (Zstandard)",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.compress = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.compress),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "delay",
                 value: "MS",
                 default: "1",
@@ -297,6 +238,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 apply: |o, text| {
                     number(text, "milliseconds", 0..=10_000_u32).map(|n| o.delay = Duration::from_millis(n.into()))
                 },
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -304,7 +246,6 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
         "While no collector is there",
         &[
             Flag {
-                short: None,
                 long: "memory",
                 value: "MIB",
                 default: "32",
@@ -312,22 +253,17 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["32", "256"],
                 bad: &["0", "x"],
                 apply: |o, text| number(text, "MiB", 1..=16_384_u16).map(|n| o.memory = n),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "spool",
                 value: "DIR",
-                default: "",
                 help: "Keep what does not fit, and what a crash would lose, in this directory",
                 good: &["/var/spool/flowrelay"],
-                bad: &[],
-                apply: |o, text| {
-                    o.spool = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.spool, text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "spool-max",
                 value: "SIZE",
                 default: "1G",
@@ -335,9 +271,9 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 good: &["1G", "500M", "8589934592"],
                 bad: &["0", "x", "1K"],
                 apply: |o, text| size(text).map(|size| o.spool_max = size),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "spool-sync",
                 value: "MS",
                 default: "100",
@@ -347,6 +283,7 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 apply: |o, text| {
                     number(text, "milliseconds", 2..=60_000_u32).map(|n| o.spool_sync = Duration::from_millis(n.into()))
                 },
+                ..Flag::PLAIN
             },
         ],
     ),
@@ -354,20 +291,14 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
         "The program",
         &[
             Flag {
-                short: None,
                 long: "ledger",
                 value: "FILE",
-                default: "",
                 help: "Keep an account of every datagram in this file (JSON)",
                 good: &["relay-ledger.json"],
-                bad: &[],
-                apply: |o, text| {
-                    o.ledger = Some(PathBuf::from(text));
-                    Ok(())
-                },
+                apply: |o, text| path(&mut o.ledger, text),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "ledger-interval",
                 value: "SECONDS",
                 default: "5",
@@ -377,98 +308,64 @@ pub const FLAGS: &[(&str, &[Flag])] = &[
                 apply: |o, text| {
                     number(text, "seconds", 1..=86_400_u32).map(|n| o.ledger_interval = Duration::from_secs(n.into()))
                 },
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "unprivileged-user",
                 value: "USER",
                 default: "flowsonde, else nobody",
                 help: "Whom to become once ports are open, when started by root",
                 good: &["nobody"],
-                bad: &[],
                 apply: |o, text| {
                     o.user = Some(text.to_owned());
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "dont-drop-privileges",
-                value: "",
-                default: "",
                 help: "Stay root",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.keep_privileges = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.keep_privileges),
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "no-sandbox",
-                value: "",
-                default: "",
                 help: "Do not give up what the relay does not need: other files, TCP ports, programs, system calls (Linux)",
-                good: &[],
-                bad: &[],
-                apply: |o, _| {
-                    o.no_sandbox = true;
-                    Ok(())
-                },
+                apply: |o, _| on(&mut o.no_sandbox),
+                ..Flag::PLAIN
             },
             Flag {
                 short: Some('v'),
                 long: "verbose",
-                value: "",
-                default: "",
                 help: "Tell what happens, and the ledger at the end",
-                good: &[],
-                bad: &[],
                 apply: |o, _| {
                     o.verbosity = Verbosity::Ledger;
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
-                short: None,
                 long: "version",
-                value: "",
-                default: "",
                 help: "Print the version",
-                good: &[],
-                bad: &[],
                 apply: |o, _| {
                     o.action = Action::Version;
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
             Flag {
                 short: Some('h'),
                 long: "help",
-                value: "",
-                default: "",
                 help: "Print this",
-                good: &[],
-                bad: &[],
                 apply: |o, _| {
                     o.action = Action::Help;
                     Ok(())
                 },
+                ..Flag::PLAIN
             },
         ],
     ),
 ];
-
-fn all() -> impl Iterator<Item = &'static Flag> {
-    FLAGS.iter().flat_map(|(_, flags)| *flags)
-}
-
-/// A message that named its flag itself.
-fn bare(stop: Stop) -> Stop {
-    let text = stop.to_string();
-    Stop::Usage(text.split_once(": ").map_or(text.clone(), |(_, rest)| rest.to_owned()))
-}
 
 fn ports(options: &mut Options, text: &str) -> Result<(), Stop> {
     const REMEDY: &str = "give [ip:]port, such as 2055,6343 or 192.0.2.1:2055";
@@ -524,35 +421,16 @@ impl Options {
     /// Reads the words of the command line.
     pub fn read<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Options, Stop> {
         let mut options = Options::default();
-        let mut words = arguments.into_iter().map(|word| {
-            let word = word.into().into_string();
-            word.map_err(|word| Stop::Usage(format!("{}: not UTF-8; give it in UTF-8", word.to_string_lossy())))
-        });
-        while let Some(word) = words.next() {
-            let word = word?;
-            if word == "keygen" {
-                let path = words.next().transpose()?;
+        words::read(FLAGS, &mut options, arguments, |options, word, words| {
+            let known = word == "keygen";
+            if known {
+                let path = words.word()?;
                 let path = path
                     .ok_or_else(|| Stop::Usage("keygen: needs a file for the secret key; give keygen FILE".into()))?;
                 options.action = Action::Keygen(path.into());
-                continue;
             }
-            let (flag, joined) = named(&word)?;
-            let value = match (flag.value, joined) {
-                ("", None) => String::new(),
-                ("", Some(value)) => {
-                    return Err(Stop::Usage(format!("--{}={value}: takes no value; give --{0} alone", flag.long)));
-                }
-                (_, Some(value)) => value,
-                (placeholder, None) => words.next().unwrap_or_else(|| {
-                    let like = flag.good.first().map(|like| format!(", like {like}")).unwrap_or_default();
-                    Err(Stop::Usage(format!("--{}: needs a value; give {placeholder}{like}", flag.long)))
-                })?,
-            };
-            let shown =
-                if flag.value.is_empty() { format!("--{}", flag.long) } else { format!("--{}={value}", flag.long) };
-            (flag.apply)(&mut options, &value).map_err(|stop| stop.at(&shown))?;
-        }
+            Ok(known)
+        })?;
         if options.action == Action::Run {
             options.check()?;
         }
@@ -624,25 +502,6 @@ impl Options {
     }
 }
 
-/// The flag a word names, and the value that is joined to it.
-fn named(word: &str) -> Result<(&'static Flag, Option<String>), Stop> {
-    let unknown = || Stop::Usage(format!("{word}: unknown option; see --help"));
-    if let Some(long) = word.strip_prefix("--") {
-        let (name, joined) = match long.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (long, None),
-        };
-        let flag = all().find(|flag| flag.long == name);
-        return flag.map(|flag| (flag, joined)).ok_or_else(unknown);
-    }
-    let mut letters = word.strip_prefix('-').ok_or_else(unknown)?.chars();
-    let letter = letters.next().ok_or_else(unknown)?;
-    let flag = all().find(|flag| flag.short == Some(letter)).ok_or_else(unknown)?;
-    let rest = letters.as_str();
-    let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Ok((flag, (!rest.is_empty()).then(|| rest.to_owned())))
-}
-
 /// The text of `--version`.
 pub fn version() -> String {
     format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION"))
@@ -650,41 +509,15 @@ pub fn version() -> String {
 
 /// The text of `--help`.
 pub fn help() -> String {
-    const INDENT: usize = 34;
-    const WIDTH: usize = 100;
-    let mut text = version().trim_end().to_owned();
-    text.push_str(" - hands flow export on through a firewall, encrypted\n\n");
-    text.push_str("Usage: flowrelay -c [IP:]PORT -z ENDPOINT --secret-key FILE -k KEY [OPTIONS]\n");
-    text.push_str("       flowrelay keygen FILE          makes a pair of keys, FILE and FILE.pub\n");
-    let mut entry = |head: &str, about: &str| {
-        let mut line = format!("{head:INDENT$}");
-        if head.len() + 2 > INDENT {
-            text.push_str(head);
-            text.push('\n');
-            line = " ".repeat(INDENT);
-        }
-        for word in about.split_whitespace() {
-            if line.len() + word.len() > WIDTH {
-                text.push_str(line.trim_end());
-                text.push('\n');
-                line = " ".repeat(INDENT);
-            }
-            line.push_str(word);
-            line.push(' ');
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    for (title, flags) in FLAGS {
-        entry("", "");
-        entry(&format!("{title}:"), "");
-        for flag in *flags {
-            let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-            let default = if flag.default.is_empty() { String::new() } else { format!(" (default {})", flag.default) };
-            entry(&format!("  {short}--{} {}", flag.long, flag.value), &format!("{}{default}", flag.help));
-        }
-    }
-    text
+    let head = format!(
+        "{} - hands flow export on through a firewall, encrypted\n\n\
+         Usage: flowrelay -c [IP:]PORT -z ENDPOINT --secret-key FILE -k KEY [OPTIONS]\n       \
+         flowrelay keygen FILE          makes a pair of keys, FILE and FILE.pub\n",
+        version().trim_end()
+    );
+    let mut help = Help::new(head, 34);
+    help.table(FLAGS);
+    help.text()
 }
 
 #[cfg(test)]
@@ -692,23 +525,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_are_right_and_wrong() {
-        for flag in all() {
-            for good in flag.good {
-                let result = (flag.apply)(&mut Options::default(), good);
-                assert!(result.is_ok(), "--{}={good}: {}", flag.long, result.unwrap_err());
-            }
-            for bad in flag.bad {
-                assert!((flag.apply)(&mut Options::default(), bad).is_err(), "--{}={bad}", flag.long);
-            }
-        }
-    }
-
-    #[test]
-    fn help_names_every_option_within_the_width() {
-        let text = help();
-        assert!(all().all(|flag| text.contains(&format!("--{}", flag.long))));
-        assert!(text.lines().all(|line| line.len() <= 100 && line.trim_end() == line), "{text}");
+    fn the_table_is_sound() {
+        words::check(FLAGS, &help());
     }
 
     #[test]

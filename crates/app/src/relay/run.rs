@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use flowsonde_io::process;
 use flowsonde_io::relay::{Kept, Keys, Link, Queue, Seen, Settings};
 use flowsonde_io::source::Poll;
 use flowsonde_io::source::exports::{Counters, Exports, Place, Udp, udp};
@@ -18,7 +17,7 @@ use flowsonde_wire::relay::{Books, Frame, Relay};
 
 use super::books;
 use super::confine;
-use super::core::{Core, Port, Shared, lock};
+use super::core::{Core, Port, Shared};
 use super::intake::Intake;
 use super::keys;
 use super::options::{Options, PROGRAM};
@@ -28,6 +27,8 @@ use crate::ledger::Ledger;
 use crate::log;
 use crate::pipeline::collect::bad_packets::BadPackets;
 use crate::pipeline::live::now;
+use crate::pipeline::worker::lock;
+use crate::privileges;
 use crate::stop::Stop;
 
 /// How long the link waits for messages while datagrams come, and while none do.
@@ -128,34 +129,9 @@ fn open(options: &Options) -> Result<Vec<(String, Udp)>, Stop> {
 }
 
 fn drop_privileges(options: &Options) -> Result<(), Stop> {
-    if !process::is_root() || options.keep_privileges {
-        return Ok(());
-    }
-    let user = match &options.user {
-        Some(name) => Some(process::User::named(name).ok_or_else(|| {
-            Stop::Failed(format!("--unprivileged-user={name}: no such user; give one of this system"))
-        })?),
-        None => process::User::named("flowsonde").or_else(|| process::User::named("nobody")),
-    };
-    let Some(user) = user else { return Ok(()) };
-    let parents = [options.ledger.as_deref(), options.spool.as_deref(), options.bad_packets.as_deref()];
-    for path in parents.into_iter().flatten() {
-        let directory = match path.parent() {
-            _ if path.is_dir() => path,
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if !user.can_write(directory) {
-            let text = format!("{} cannot be written to by {}", directory.display(), user.name);
-            if options.user.is_some() {
-                return Err(Stop::Failed(format!("--unprivileged-user={}: {text}; change its owner", user.name)));
-            }
-            log::warn("privileges", &format!("staying root: {text}"));
-            return Ok(());
-        }
-    }
-    user.become_now()
-        .map_err(|error| Stop::Failed(format!("cannot become {}: {error}; give --dont-drop-privileges", user.name)))
+    let files = [options.ledger.as_deref(), options.spool.as_deref(), options.bad_packets.as_deref()];
+    let directory = |path| if Path::is_dir(path) { path } else { privileges::beside(path) };
+    privileges::drop(options.user.as_deref(), options.keep_privileges, files.into_iter().flatten().map(directory))
 }
 
 /// Who we are: known by our key, else by what the spool keeps, else anew.
@@ -241,7 +217,7 @@ fn start(
                     }
                 }
                 source.notices().iter().for_each(|notice| log::warn("port", notice));
-                *counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = source.counters();
+                *lock(&counters) = source.counters();
             }
         });
         threads.push(thread.map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))?);
@@ -381,9 +357,7 @@ impl Relaying<'_> {
     fn write(&mut self, link: &Link, last: bool) -> Result<(), Stop> {
         self.written = Instant::now();
         let mut ledger = Ledger::new(SystemTime::now(), last);
-        let counters =
-            |counters: &Arc<Mutex<Counters>>| *counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let ports: Vec<_> = self.ports.iter().map(|(name, port)| (name.clone(), counters(port))).collect();
+        let ports: Vec<_> = self.ports.iter().map(|(name, port)| (name.clone(), *lock(port))).collect();
         books::stages(&ports, &lock(&self.core), &self.names, &link.seen().0, &mut ledger);
         if last && self.options.verbosity >= Verbosity::Ledger {
             crate::console::line(&ledger.text());

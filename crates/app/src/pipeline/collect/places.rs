@@ -122,7 +122,8 @@ fn open_relay(
     let collect = &options.collect;
     let keys = match (&collect.relay_key, &collect.relay_secret_key) {
         (Some(public), Some(secret)) => {
-            Some((keys::public("--relay-key", public)?, keys::secret("--relay-secret-key", secret)?))
+            let server = keys::public(public).map_err(|stop| stop.at(&format!("--relay-key={public}")))?;
+            Some((server, keys::secret("--relay-secret-key", secret)?))
         }
         (None, None) => {
             let host = host.unwrap_or("*");

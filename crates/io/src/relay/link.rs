@@ -184,28 +184,15 @@ impl Link {
     pub fn wait(&mut self, patience: Duration) {
         if !self.pending {
             let _ = self.socket.set(Set::ReceiveTimeout(Some(patience)));
-            self.pending = self.receive(|socket, identity| socket.receive(identity));
+            self.pending = self.receive(true);
         }
     }
 
-    fn receive(&mut self, first: impl FnOnce(&Socket, &mut Vec<u8>) -> Result<bool, Error>) -> bool {
-        let Ok(mut more) = first(&self.socket, &mut self.identity) else { return false };
-        self.message.clear();
-        self.user.clear();
-        let mut parts = 0;
-        let mut beyond = Vec::new();
-        // All parts of a message are there when the first is.
-        while more {
-            let part = if parts == 0 { &mut self.message } else { &mut beyond };
-            match self.socket.receive_from(part, &mut self.user) {
-                Ok(others) => (more, parts) = (others, parts + 1),
-                Err(_) => break,
-            }
-        }
-        if parts > 1 {
-            self.seen.strange += 1;
-        }
-        parts == 1
+    fn receive(&mut self, wait: bool) -> bool {
+        let Link { socket, identity, message, user, .. } = self;
+        let Some(whole) = socket.receive_routed(wait, identity, message, user) else { return false };
+        self.seen.strange += u64::from(!whole);
+        whole
     }
 
     /// Takes what came and sends what may be sent. `queues` are as many as [`Link::queues`] says. Tells whether there was
@@ -213,9 +200,7 @@ impl Link {
     pub fn turn(&mut self, queues: &mut [Queue], kept: &Kept, time: Nanos) -> bool {
         let mut busy = false;
         for _ in 0..MANY {
-            let there =
-                core::mem::take(&mut self.pending) || self.receive(|socket, identity| socket.receive_now(identity));
-            if !there {
+            if !core::mem::take(&mut self.pending) && !self.receive(false) {
                 break;
             }
             busy = true;

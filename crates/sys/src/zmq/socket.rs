@@ -253,14 +253,31 @@ impl Socket {
         self.receive_with(bytes, 0, None)
     }
 
-    /// The same, and who the gate took the peer for, in `user`; empty where there is no gate.
-    pub fn receive_from(&self, bytes: &mut Vec<u8>, user: &mut String) -> Result<bool, Error> {
-        self.receive_with(bytes, 0, Some(user))
-    }
-
     /// The same without waiting.
     pub fn receive_now(&self, bytes: &mut Vec<u8>) -> Result<bool, Error> {
         self.receive_with(bytes, ffi::DONTWAIT, None)
+    }
+
+    /// Of a [`Kind::Router`]: receives who sent the next message, the message itself, and who the gate took its sender for in
+    /// `user`, empty where there is no gate. `None` when there is none; false when it has no part besides, or several.
+    pub fn receive_routed(
+        &self,
+        wait: bool,
+        identity: &mut Vec<u8>,
+        message: &mut Vec<u8>,
+        user: &mut String,
+    ) -> Option<bool> {
+        let mut more = self.receive_with(identity, if wait { 0 } else { ffi::DONTWAIT }, None).ok()?;
+        message.clear();
+        user.clear();
+        let (mut parts, mut beyond) = (0, Vec::new());
+        // All parts of a message are there when the first is.
+        while more {
+            let part = if parts == 0 { &mut *message } else { &mut beyond };
+            let Ok(others) = self.receive_with(part, ffi::DONTWAIT, Some(user)) else { break };
+            (more, parts) = (others, parts + 1);
+        }
+        Some(parts == 1)
     }
 
     fn receive_with(&self, bytes: &mut Vec<u8>, flags: c_int, user: Option<&mut String>) -> Result<bool, Error> {

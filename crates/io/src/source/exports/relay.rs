@@ -53,6 +53,7 @@ pub struct Relayed {
     notices: Vec<String>,
     identity: Vec<u8>,
     message: Vec<u8>,
+    user: String,
     unpacked: Vec<u8>,
 }
 
@@ -137,6 +138,7 @@ impl Relayed {
             notices: Vec::new(),
             identity: Vec::new(),
             message: Vec::new(),
+            user: String::new(),
             unpacked: Vec::new(),
         })
     }
@@ -148,24 +150,11 @@ impl Relayed {
 
     /// The next message: who sent it, and its only part.
     fn receive(&mut self, wait: bool) -> bool {
-        let first = match wait {
-            true => self.socket.receive(&mut self.identity),
-            false => self.socket.receive_now(&mut self.identity),
-        };
-        let Ok(mut more) = first else { return false };
-        self.message.clear();
-        let mut parts = 0;
-        let mut beyond = Vec::new();
-        while more {
-            let part = if parts == 0 { &mut self.message } else { &mut beyond };
-            match self.socket.receive_now(part) {
-                Ok(others) => (more, parts) = (others, parts + 1),
-                Err(_) => break,
-            }
-        }
-        if parts != 1 {
+        let Relayed { socket, identity, message, user, .. } = self;
+        let Some(whole) = socket.receive_routed(wait, identity, message, user) else { return false };
+        if !whole {
             self.message.clear();
-            self.counters.framing += u64::from(parts > 1);
+            self.counters.framing += 1;
         }
         true
     }

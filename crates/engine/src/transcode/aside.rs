@@ -135,14 +135,7 @@ pub fn options(set: &Set<'_>, scratch: &mut Scratch, out: &mut dyn Gather) {
             && out.has_room()
         {
             let sampling = sampling::Told { rate: 1, by: sampling::By::Nothing, scale: 1 };
-            let context = Context {
-                about: set.about,
-                home: &home,
-                sampling,
-                templates: set.templates,
-                applications: set.applications,
-                lists,
-            };
+            let context = Context::new(set, &home, sampling, lists);
             if let Some(aside) = explained(field, set.layout, &record, spans, &context) {
                 out.take(aside);
             }

@@ -125,14 +125,7 @@ impl<K: Key> Program<K> {
         let Scratch { spans, lists, same, ends } = scratch;
         let mut page = [0; PAGE];
         // Made once: of every record it would be read, whole, while its parts are still on their way to memory.
-        let mut context = Context {
-            about: set.about,
-            home,
-            sampling: usual,
-            templates: set.templates,
-            applications: set.applications,
-            lists,
-        };
+        let mut context = Context::new(set, home, usual, lists);
         while let Some((record, after)) = set.layout.split(rest, spans) {
             if !silent {
                 context.sampling = set.samplers.told_of(set.layout, &record, spans);
@@ -163,15 +156,7 @@ impl<K: Key> Program<K> {
     /// Writes what all records of a set have.
     fn prepare<E: Emit<Key = K>>(&self, set: &Set<'_>, home: &Home, scratch: &mut Scratch, out: &mut E) {
         let Scratch { lists, same, ends, .. } = scratch;
-        let sampling = set.samplers.usually();
-        let context = &Context {
-            about: set.about,
-            home,
-            sampling,
-            templates: set.templates,
-            applications: set.applications,
-            lists,
-        };
+        let context = &Context::new(set, home, set.samplers.usually(), lists);
         same.clear();
         ends.clear();
         let start = out.buffer().len();
@@ -279,7 +264,14 @@ pub struct Context<'a> {
     pub lists: &'a RefCell<Lists>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Of the records of a set, or of one of them, whose packets were sampled so.
+    #[inline(always)]
+    pub(super) fn new(set: &Set<'a>, home: &'a Home, sampling: Told, lists: &'a RefCell<Lists>) -> Context<'a> {
+        let &Set { about, templates, applications, .. } = set;
+        Context { about, home, sampling, templates, applications, lists }
+    }
+
     #[inline]
     pub(super) fn interval(&self) -> u32 {
         if self.sampling.scale == self.sampling.rate { 1 } else { self.sampling.rate }

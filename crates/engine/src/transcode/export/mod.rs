@@ -140,14 +140,7 @@ impl<P: Passes> Transcode for Export<P> {
                 continue;
             };
             let sampling = set.samplers.told_of(set.layout, &record, spans);
-            let context = Context {
-                about: set.about,
-                home,
-                sampling,
-                templates: set.templates,
-                applications: set.applications,
-                lists,
-            };
+            let context = Context::new(set, home, sampling, lists);
             let mut limit = usize::MAX;
             while let Some((bytes, start)) = stream.begin(at, env.now) {
                 program.write(&record, spans, &context, &mut Wire { out: bytes, boot: env.boot, limit });

@@ -103,14 +103,7 @@ impl Transcode for Export5 {
                 continue;
             }
             let sampling = set.samplers.told_of(set.layout, &record, &self.spans);
-            let context = Context {
-                about: set.about,
-                home: &self.home,
-                sampling,
-                templates: set.templates,
-                applications: set.applications,
-                lists: &self.lists,
-            };
+            let context = Context::new(set, &self.home, sampling, &self.lists);
             let mut wire = Wire { out: self.filling.begin(env.now), boot: env.boot, limit: 0 };
             program.write(&record, &self.spans, &context, &mut wire);
             self.filling.end(env, out);

@@ -383,6 +383,25 @@ fn a_collector_that_met_something_else_finds_the_relay_later() {
 }
 
 #[test]
+fn that_nobody_collects_is_told_and_a_ledger_that_cannot_be_written() {
+    let site = Site::new();
+    let relay = site.relay(&site.ends(true).0, &["-k", "inside.key.pub"]);
+    site.send(0..10);
+    std::thread::sleep(Duration::from_secs(12));
+    let said = relay.end();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let expected = format!("no collector answers at tcp://127.0.0.1:{} for 10 s; 11 datagrams wait", site.link);
+    assert!(said.contains(&expected), "{said}");
+
+    let (port, link) = (site.exports.to_string(), site.ends(false).0);
+    let arguments = ["-c", &port, "-z", &link, "--insecure", "--dont-drop-privileges", "--ledger", "no/ledger.json"];
+    let refused = site.command(&arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("--ledger=no/ledger.json") && said.contains("give a file that can be written"), "{said}");
+}
+
+#[test]
 fn one_collector_takes_from_several_relays() {
     let (first, second) = (Site::new(), Site::new());
     let place = |site: &Site| format!("zmq://127.0.0.1:{}", site.link);

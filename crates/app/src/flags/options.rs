@@ -260,10 +260,11 @@ impl Options {
     }
 
     /// Options that were given, or not, without what they need: which, and what that is.
-    fn helpless(&self) -> [(bool, &'static str, &'static str); 15] {
+    fn helpless(&self) -> [(bool, &'static str, &'static str); 18] {
         let (collect, zmq) = (&self.collect, &self.zmq);
         let (no_port, no_endpoint) = (!collect.any(), zmq.endpoints.is_empty());
         let tls = |listen: &Listen| matches!(listen, Listen::Port { transport: Speaks::Tls, .. });
+        let no_relay = !collect.ports.iter().any(|listen| matches!(listen, Listen::Relay { .. }));
         let no_tls = !collect.ports.iter().any(tls);
         [
             (no_port && collect.passthrough, "collector-passthrough", "-3"),
@@ -278,6 +279,9 @@ impl Options {
             (no_tls && collect.tls_cert.is_some(), "tls-cert", "-3 tls://"),
             (no_tls && collect.tls_key.is_some(), "tls-priv-key", "-3 tls://"),
             (no_tls && collect.tls_ca.is_some(), "tls-ca", "-3 tls://"),
+            (no_relay && collect.relay_key.is_some(), "relay-key", "-3 zmq://"),
+            (no_relay && collect.relay_secret_key.is_some(), "relay-secret-key", "-3 zmq://"),
+            (no_relay && collect.relay_state.is_some(), "relay-state", "-3 zmq://"),
             (no_endpoint && zmq.labels, "json-labels", "--zmq"),
             (no_endpoint && zmq.fanout, "zmq-fanout", "--zmq"),
             (no_endpoint && zmq.probe_mode, "zmq-probe-mode", "--zmq"),
@@ -370,6 +374,7 @@ mod tests {
             ),
             (&["-i-", "--json=x", "--allow=10.0.0.0/8"], Some("--allow: has no effect without -3")),
             (&["-32055", "--json=x", "--tls-cert=c"], Some("--tls-cert: has no effect without -3 tls://")),
+            (&["-32055", "--json=x", "--relay-key=k"], Some("--relay-key: has no effect without -3 zmq://")),
             (&["-32055", "--json=x", "--json-labels"], Some("--json-labels: has no effect without --zmq")),
             (&["-32055", "--zmq=tcp://*:5556", "--json-labels"], None),
             (&["-i-", "--json=x", "--disable-dpi", "--fast-dpi"], Some("--fast-dpi: has no effect with --disable-dpi")),

@@ -34,6 +34,9 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
+/// How files of secret keys begin.
+const SECRET: &str = "# secret key";
+
 const REMEDY: &str = "give 40 characters of Z85, 64 hexadecimal digits, or a file with one of these";
 
 /// A public key, or the file it is in.
@@ -44,6 +47,10 @@ pub fn public(text: &str) -> Result<PublicKey, Stop> {
     // What cannot be a file is a key with a mistake in it.
     let content = fs::read_to_string(text)
         .map_err(|error| Stop::Usage(format!("neither a key nor a file ({error}); {REMEDY}")))?;
+    // Both look the same, and whom a secret one would let in nobody could tell.
+    if content.starts_with(SECRET) {
+        return Err(Stop::Usage("a secret key; give the public one, from the file beside it that ends in .pub".into()));
+    }
     let key = lines(&content).next().and_then(public_of);
     key.ok_or_else(|| Stop::Usage(format!("no public key in it; {REMEDY}")))
 }
@@ -111,11 +118,7 @@ pub fn generate(path: &Path) -> Result<PublicKey, Stop> {
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
         file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| failed(path, error))
     };
-    write(
-        path,
-        0o600,
-        format!("# secret key of flowrelay or a collector, CURVE; for nobody else\n{}\n", secret.to_z85()),
-    )?;
+    write(path, 0o600, format!("{SECRET} of flowrelay or a collector, CURVE; for nobody else\n{}\n", secret.to_z85()))?;
     write(&beside, 0o644, format!("{}\n", public.to_z85()))?;
     Ok(public)
 }
@@ -158,6 +161,8 @@ mod tests {
         for text in [made.to_z85(), hex.clone(), file.to_str().unwrap().to_owned()] {
             assert!(public(&text).unwrap() == made);
         }
+        let refused = public(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("a secret key; give the public one"), "{refused}");
         assert!(generate(&path).unwrap_err().to_string().contains("move that one away"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let refused = secret("--secret-key", &path).unwrap_err().to_string();

@@ -41,6 +41,9 @@ const EXPORTERS: usize = 60;
 const SECOND: Duration = Duration::from_secs(1);
 /// From telling of strangers to telling again.
 const MINUTE: Duration = Duration::from_secs(60);
+/// After how long without any collector that is told, and how often at least.
+const ALONE: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3600);
 /// How long the end waits for acknowledgements.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -88,7 +91,8 @@ pub fn run(options: &Options) -> Result<(), Stop> {
     log::say(Verbosity::Ledger, &format!("relaying to {}", link.endpoint().unwrap_or(endpoint)));
     let (ports, threads) = start(sources, &core, &signals.stop)?;
     let (told, written) = (Seen::default(), Instant::now());
-    let mut relaying = Relaying { options, core, ports, names, told, told_at: None, written };
+    let alone = Alone { since: written, pause: ALONE };
+    let mut relaying = Relaying { options, core, ports, names, told, told_at: None, alone, written };
     relaying.write(&link, false)?;
     let result = relaying.run(&mut link, &signals);
     for thread in threads {
@@ -233,7 +237,15 @@ struct Relaying<'a> {
     /// Strangers that were told of, and when.
     told: Seen,
     told_at: Option<Instant>,
+    alone: Alone,
     written: Instant,
+}
+
+/// No collector is there, or was until now.
+struct Alone {
+    since: Instant,
+    /// How long it may be so before it is told.
+    pause: Duration,
 }
 
 impl Relaying<'_> {
@@ -250,12 +262,15 @@ impl Relaying<'_> {
                 second = Instant::now();
                 self.tell_exporters(link);
                 self.tell_strangers(link);
+                self.tell_alone(link);
             }
             if signals.hangup.swap(false, Ordering::Relaxed) {
                 self.reload(link);
             }
-            if self.written.elapsed() >= self.options.ledger_interval {
-                self.write(link, false)?;
+            if self.written.elapsed() >= self.options.ledger_interval
+                && let Err(stop) = self.write(link, false)
+            {
+                log::warn("ledger", &stop.to_string());
             }
         }
         Ok(())
@@ -269,6 +284,12 @@ impl Relaying<'_> {
         let mut busy = link.turn(&mut core.queues, &core.kept, time);
         let changed = link.present().ne(core.present.iter().copied());
         if changed {
+            for (name, (was, is)) in self.names.iter().zip(core.present.iter().zip(link.present())) {
+                if is != *was {
+                    let what = if is { "is there" } else { "is gone" };
+                    log::say(Verbosity::Ledger, &format!("the collector {name} {what}"));
+                }
+            }
             core.present.clear();
             core.present.extend(link.present());
             // Exporters may have another collector now, which knows nothing of their templates.
@@ -298,6 +319,25 @@ impl Relaying<'_> {
             news.iter().for_each(|exporter| exporter.write(&mut bytes));
             link.broadcast(&mut core.queues, &Frame::Books(Books::new(news.len() as u16, &bytes)));
         }
+    }
+
+    /// Tells that nobody collects, ever more seldom.
+    fn tell_alone(&mut self, link: &Link) {
+        if link.present().any(|there| there) {
+            self.alone = Alone { since: Instant::now(), pause: ALONE };
+            return;
+        }
+        let alone = self.alone.since.elapsed();
+        if alone < self.alone.pause {
+            return;
+        }
+        self.alone.pause = (alone * 6).min(alone + HOUR);
+        let held: u64 = lock(&self.core).queues.iter().map(Queue::held).sum();
+        let what = match &self.options.endpoint {
+            Some((endpoint, false)) => format!("no collector answers at {endpoint}"),
+            _ => format!("no collector is at {}", link.endpoint().unwrap_or_default()),
+        };
+        log::warn("alone", &format!("{what} for {} s; {held} datagrams wait", alone.as_secs()));
     }
 
     fn tell_strangers(&mut self, link: &Link) {
@@ -363,15 +403,8 @@ impl Relaying<'_> {
             crate::console::line(&ledger.text());
         }
         let Some(path) = &self.options.ledger else { return Ok(()) };
-        match ledger.write(path) {
-            Err(error) if last => {
-                Err(Stop::Failed(format!("--ledger={}: {error}; give a file that can be written", path.display())))
-            }
-            Err(error) => {
-                log::warn("ledger", &format!("--ledger={}: {error}", path.display()));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+        ledger.write(path).map_err(|error| {
+            Stop::Failed(format!("--ledger={}: {error}; give a file that can be written", path.display()))
+        })
     }
 }

@@ -366,7 +366,7 @@ impl Relaying<'_> {
                 lock(&self.core).intake.allow(allowed.map(|allowed| Lookup::new(&allowed.0)));
                 let ignored = link.allow(&authorised);
                 if ignored > 0 {
-                    log::warn("reload", &format!("{ignored} new keys get in when flowrelay is started anew"));
+                    log::warn("new keys", &format!("{ignored} new keys get in when flowrelay is started anew"));
                 }
                 log::say(Verbosity::Ledger, "networks and keys were read again");
             }

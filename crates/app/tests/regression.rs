@@ -397,16 +397,18 @@ fn what_is_said_is_neat() {
     }
 }
 
-/// libndpi passed over what it did not understand, and crashed at a host that is empty.
+/// libndpi passed over what it did not understand, crashed at a host that is empty, and never came back from port 65535.
 #[cfg(feature = "ndpi")]
 #[test]
 fn a_file_of_rules_that_is_not_sound_is_refused() {
     let (scratch, tls) = (Scratch::new(), capture("tls"));
     fs::write(scratch.file("rules"), "# mine\ntcp:81@Mine\nhost:,x@Mine\n").unwrap();
     fs::write(scratch.file("hosts"), "example.com 101\n").unwrap();
+    fs::write(scratch.file("ports"), "udp:65000-65535@Mine\n").unwrap();
     for (flag, file, told) in [
         ("--ndpi-custom-protos", "rules", "line 3 is no rule"),
         ("--ndpi-custom-categories", "hosts", "line 1 is no category"),
+        ("--ndpi-custom-protos", "ports", "line 1 is no rule"),
         ("--ndpi-custom-protos", "nowhere", "cannot be read"),
         ("--ndpi-custom-categories", ".", "cannot be read"),
     ] {
@@ -418,4 +420,9 @@ fn a_file_of_rules_that_is_not_sound_is_refused() {
     let ran = scratch.run(&["-i", &tls, "--json", "-", "-T", "%L7_PROTO_NAME", "--ndpi-custom-protos", "rules"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.out.contains("Mine"), "{ran:?}");
+    // What the library says of more than it takes is not among the records.
+    let many: String = (1..400).map(|n| format!("tcp:{n}@Mine{n}\n")).collect();
+    fs::write(scratch.file("rules"), many).unwrap();
+    let ran = scratch.run(&["-i", &tls, "--json", "-", "--ndpi-custom-protos", "rules"]);
+    assert!(ran.out.lines().all(|line| line.starts_with('{')), "{ran:?}");
 }

@@ -1,5 +1,5 @@
 //! Files of one's own protocols and categories, looked through before libndpi reads them. It passes over what it does not
-//! understand, and of a rule without a value reads where nothing is (4.2).
+//! understand, of a rule without a value reads where nothing is, and never comes to the end of ports up to 65,535 (4.2).
 //!
 //! ```text
 //! tcp:81,udp:5000-5005@MyService      a protocol: kind:value, more of them, and the name
@@ -38,7 +38,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Fault::Line(line, Form::Protocols) => {
-                write!(f, "line {line} is no rule; give lines like tcp:81,udp:5000-5005@MyService")
+                write!(f, "line {line} is no rule; give lines like tcp:81,udp:5000-5005@MyService, ports below 65535")
             }
             Fault::Line(line, Form::Categories) => {
                 write!(f, "line {line} is no category; give a host or network, a tab and a number below 256")
@@ -91,7 +91,15 @@ fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
 fn is_pair(text: &str) -> bool {
     let Some((kind, value)) = text.split_once(':') else { return false };
     let is_kind = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !kind.is_empty() && kind.chars().all(is_kind) && !value.trim_matches(['"', ' ']).is_empty()
+    let ports = !matches!(kind, "tcp" | "udp") || is_ports(value);
+    !kind.is_empty() && kind.chars().all(is_kind) && !value.trim_matches(['"', ' ']).is_empty() && ports
+}
+
+/// A port, or the first and the last of many.
+fn is_ports(text: &str) -> bool {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| (1..u16::MAX).contains(port));
+    port(first).zip(port(last)).is_some_and(|(first, last)| first <= last)
 }
 
 fn is_category(line: &str) -> bool {
@@ -111,6 +119,7 @@ mod tests {
             "tcp:860,udp:5061-5062@iSCSI",
             "host:\"a.example\",host:\"*.b.example\"@My Site",
             "ip:192.0.2.1/32:443@Net",
+            "udp:1-65534@All",
             "ip_risk_mask:192.0.2.0/24=0",
             "host_risk_mask:\".home\"=0",
             "trusted_issuer_dn:\"CN=1, O=a@example, C=US\"",
@@ -121,6 +130,9 @@ mod tests {
             ["tcp", "tcp:81", "x y z", "@X", "tcp:81@", "tcp:@X", "host:@X", "host:\"\"@X", "tcp:1,,udp:2@X", ":1@X"]
         {
             assert_eq!(is_rule(line), line == "tcp:81", "{line}");
+        }
+        for line in ["tcp:65535@X", "udp:65000-65535@X", "tcp:0@X", "tcp:70000@X", "tcp:9-8@X", "tcp:any@X"] {
+            assert!(!is_rule(line), "{line}");
         }
     }
 

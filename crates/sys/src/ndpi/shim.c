@@ -5,7 +5,9 @@
  * A packet crosses this border once, and a flow's verdict comes back flat: the library's own structs, which change with
  * each release, stay on this side.
  */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ndpi_api.h>
 
@@ -56,14 +58,37 @@ module_t *fs_ndpi_new(void) {
   return module;
 }
 
-int fs_ndpi_load_protocols(module_t *module, const char *path) { return ndpi_load_protocols_file(module, path); }
+/* What the library thinks of a rule it prints on standard output, where records may go: that goes to standard error. */
+static int turn_aside(void) {
+  fflush(stdout);
+  int kept = dup(1);
+  if (kept >= 0) dup2(2, 1);
+  return kept;
+}
+
+static void turn_back(int kept) {
+  fflush(stdout);
+  if (kept < 0) return;
+  dup2(kept, 1);
+  close(kept);
+}
+
+int fs_ndpi_load_protocols(module_t *module, const char *path) {
+  int kept = turn_aside();
+  int result = ndpi_load_protocols_file(module, path);
+  turn_back(kept);
+  return result;
+}
 
 int fs_ndpi_load_categories(module_t *module, const char *path) {
+  int kept = turn_aside();
 #if FS_NDPI >= 404
-  return ndpi_load_categories_file(module, path, NULL);
+  int result = ndpi_load_categories_file(module, path, NULL);
 #else
-  return ndpi_load_categories_file(module, path);
+  int result = ndpi_load_categories_file(module, path);
 #endif
+  turn_back(kept);
+  return result;
 }
 
 /* `guess`: by port and address where packets told nothing. */

@@ -93,7 +93,7 @@ pub(super) const ROWS: &[Row] = &[
     forward(
         &FLOW_ENCRYPTED,
         Group::Entropy,
-        Fill::Number(|v, _| v.entropy.is_some_and(|entropy| entropy.looks_random()).into()),
+        Fill::Number(|v, _| v.bins.is_some_and(|bins| bins.entropy.looks_random()).into()),
     ),
     forward(&PKT_VECTOR, Group::Series, Fill::Short(vector)),
     series!(PPI_PKT_LENGTHS, 1013, 2, |v, sent| sent.length.into()),
@@ -126,7 +126,7 @@ fn bins(v: &View<'_>) -> Bins {
 }
 
 fn entropy(v: &View<'_>, direction: usize) -> u64 {
-    v.entropy.map_or(0, |entropy| entropy.milli(direction).into())
+    v.bins.map_or(0, |bins| bins.entropy.milli(direction).into())
 }
 
 /// 1 for what the record's SRC side sent, -1 for the other's.

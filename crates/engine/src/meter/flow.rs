@@ -8,7 +8,7 @@ use flowsonde_wire::Nanos;
 use super::application::{Application, Host};
 use super::behaviour::bins::Bins;
 use super::behaviour::bursts::Bursts;
-use super::behaviour::entropy::{Entropy, Pools};
+use super::behaviour::entropy::Pools;
 use super::behaviour::histograms::Histograms;
 use super::behaviour::series::{Series, Times};
 use super::gaps::Gaps;
@@ -438,10 +438,10 @@ groups! {
     Application = application: Application;
     /// Host asked for.
     Host = host: Host;
-    /// Payload lengths and gaps, handshakes.
+    /// Payload lengths and gaps, handshakes; and what the next group keeps.
     Bins = bins: Bins;
     /// Entropy of the payload.
-    Entropy = entropy: Entropy;
+    Entropy = entropy: ();
     /// The first packets one by one.
     Series = series: Series;
     /// When those came.

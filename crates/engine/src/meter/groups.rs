@@ -81,7 +81,7 @@ impl Columns {
             columns.bursts.at_mut(place)[from].take(packet);
         }
         if groups.has(Group::Bins) && columns.bins.at_mut(place).take(packet) && groups.has(Group::Entropy) {
-            columns.payloads.take(columns.entropy.at_mut(place), from, packet.payload());
+            columns.payloads.take(&mut columns.bins.at_mut(place).entropy, from, packet.payload());
         }
     }
 
@@ -89,22 +89,22 @@ impl Columns {
     #[inline]
     pub(super) fn touch(&self, place: u32, groups: Groups) -> u64 {
         let bins = if groups.has(Group::Bins) { self.bins.at(place).touch() } else { 0 };
-        let entropy = if groups.has(Group::Entropy) { self.entropy.at(place).bytes(0).into() } else { 0 };
         let application = if groups.has(Group::Application) { self.application.at(place).risk } else { 0 };
-        bins ^ entropy ^ application
+        bins ^ application
     }
 
     /// Reads what the next payload of a direction will touch.
     #[inline]
     pub(super) fn touch_payload(&self, place: u32, direction: u8) -> u64 {
-        self.payloads.touch(self.entropy.at(place), direction.into())
+        self.payloads.touch(&self.bins.at(place).entropy, direction.into())
     }
 
     /// Reads what the end of the record at `place` will touch of the signs.
     #[inline]
     pub(super) fn touch_end(&self, place: u32, groups: Groups) -> u64 {
         let series = if groups.has(Group::Series) { self.series.at(place).touch() } else { 0 };
-        let payloads = if groups.has(Group::Entropy) { self.payloads.touch_end(self.entropy.at(place)) } else { 0 };
+        let payloads =
+            if groups.has(Group::Entropy) { self.payloads.touch_end(&self.bins.at(place).entropy) } else { 0 };
         series ^ payloads
     }
 
@@ -112,7 +112,7 @@ impl Columns {
     #[inline]
     pub(super) fn end(&mut self, place: u32, groups: Groups) {
         if groups.has(Group::Entropy) {
-            self.payloads.end(self.entropy.at_mut(place));
+            self.payloads.end(&mut self.bins.at_mut(place).entropy);
         }
     }
 

@@ -11,6 +11,7 @@
 use flowsonde_wire::Nanos;
 use flowsonde_wire::transport::tcp::flag;
 
+use super::entropy::Entropy;
 use crate::decode::packet::{Packet, protocol};
 
 /// Packets that count.
@@ -26,8 +27,10 @@ const LENGTHS: [u32; CLASSES - 1] = [64, 128, 256, 512, 1024];
 /// Microseconds up to which a gap is.
 const GAPS: [u64; CLASSES - 1] = [1_000, 5_000, 10_000, 50_000, 100_000];
 
-/// Both histograms by direction, and the handshake.
+/// Both histograms by direction, the handshake, and the entropy where it is wanted: all that most packets touch, in one line
+/// of the cache.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub struct Bins {
     /// When the payload before came, if there was one.
     last: Nanos,
@@ -39,6 +42,8 @@ pub struct Bins {
     state: u8,
     /// Handshakes as far as they came.
     pub handshake: Handshake,
+    /// Of the payload.
+    pub entropy: Entropy,
 }
 
 /// A SYN was seen, and nothing yet that ends the handshake.
@@ -124,8 +129,7 @@ impl Bins {
     /// Reads it, so that it is in the cache.
     #[inline]
     pub fn touch(&self) -> u64 {
-        // Both ends: they may be in different lines.
-        self.last.0 ^ u64::from(self.lengths[0][0] ^ self.gaps[1][5] ^ self.handshake.resets) ^ u64::from(self.seen)
+        self.last.0
     }
 
     /// What the record that follows begins with: the connection goes on, and may still be in its handshake.

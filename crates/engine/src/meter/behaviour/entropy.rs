@@ -31,7 +31,7 @@ const LEAST: u32 = 64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Entropy {
     bytes: [u32; 2],
-    places: [Place; 2],
+    places: [Packed; 2],
     /// The entropy in thousandths of a bit, once the flow has ended.
     milli: [u16; 2],
 }
@@ -65,14 +65,42 @@ fn lack(n: f64) -> f64 {
 }
 
 /// Where the bytes of a direction are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum Place {
-    #[default]
     Nowhere,
     Kept(u32),
     Counted(u32),
     /// Counted, what no longer fits in 16 bits.
     Many(u32),
+}
+
+/// A [`Place`] in four bytes: which of them in the two highest bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Packed(u32);
+
+impl Packed {
+    #[inline(always)]
+    fn get(self) -> Place {
+        let at = self.0 & (u32::MAX >> 2);
+        match self.0 >> 30 {
+            0 => Place::Nowhere,
+            1 => Place::Kept(at),
+            2 => Place::Counted(at),
+            _ => Place::Many(at),
+        }
+    }
+}
+
+impl From<Place> for Packed {
+    #[inline(always)]
+    fn from(place: Place) -> Packed {
+        Packed(match place {
+            Place::Nowhere => 0,
+            Place::Kept(at) => 1 << 30 | at,
+            Place::Counted(at) => 2 << 30 | at,
+            Place::Many(at) => 3 << 30 | at,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -170,12 +198,12 @@ impl Pools {
         let (bytes, place) = (&mut entropy.bytes[direction & 1], &mut entropy.places[direction & 1]);
         let before = *bytes as usize;
         *bytes = bytes.saturating_add(payload.len() as u32);
-        if let Place::Nowhere = *place
+        if let Place::Nowhere = place.get()
             && payload.len() <= FEW
         {
-            *place = Place::Kept(self.kept.begin());
+            *place = Place::Kept(self.kept.begin()).into();
         }
-        if let Place::Kept(at) = *place
+        if let Place::Kept(at) = place.get()
             && let Some(room) = self.kept.at(at).0.get_mut(before..before + payload.len())
         {
             return room.copy_from_slice(payload);
@@ -187,7 +215,7 @@ impl Pools {
     #[inline]
     pub fn touch(&self, entropy: &Entropy, direction: usize) -> u64 {
         let next = entropy.bytes[direction & 1] as usize % FEW;
-        match entropy.places[direction & 1] {
+        match entropy.places[direction & 1].get() {
             Place::Kept(at) => self.kept.slab.at(at).0[next].into(),
             Place::Counted(at) => self.counted.slab.at(at).touch(),
             Place::Nowhere | Place::Many(_) => 0,
@@ -197,7 +225,7 @@ impl Pools {
     /// Reads what [`Pools::end`] will, of both directions.
     #[inline]
     pub fn touch_end(&self, entropy: &Entropy) -> u64 {
-        let of = |direction: usize| match entropy.places[direction] {
+        let of = |direction: usize| match entropy.places[direction].get() {
             Place::Kept(at) => {
                 let lines = self.kept.slab.at(at).0.iter().step_by(LINE);
                 lines.take(entropy.bytes[direction] as usize / LINE + 1).fold(0, |read, &byte| read ^ u64::from(byte))
@@ -209,11 +237,11 @@ impl Pools {
     }
 
     /// Counts what a direction sent, and what was kept of it so far.
-    fn count(&mut self, place: &mut Place, before: usize, payload: &[u8]) {
+    fn count(&mut self, place: &mut Packed, before: usize, payload: &[u8]) {
         if before + payload.len() > usize::from(u16::MAX) {
             return self.count_many(place, before, payload);
         }
-        let at = match *place {
+        let at = match place.get() {
             Place::Counted(at) => at,
             _ => {
                 let at = self.counted.begin();
@@ -222,17 +250,17 @@ impl Pools {
             }
         };
         let counts = self.counted.at(at);
-        if let Place::Kept(kept) = *place {
+        if let Place::Kept(kept) = place.get() {
             counts.add(self.kept.at(kept).0.get(..before).unwrap_or(&[]));
             self.kept.end(kept);
         }
-        *place = Place::Counted(at);
+        *place = Place::Counted(at).into();
         counts.add(payload);
     }
 
     #[cold]
-    fn count_many(&mut self, place: &mut Place, before: usize, payload: &[u8]) {
-        let at = match *place {
+    fn count_many(&mut self, place: &mut Packed, before: usize, payload: &[u8]) {
+        let at = match place.get() {
             Place::Many(at) => at,
             _ => {
                 let at = self.many.begin();
@@ -241,7 +269,7 @@ impl Pools {
             }
         };
         let many = self.many.at(at);
-        match *place {
+        match place.get() {
             Place::Nowhere | Place::Many(_) => {}
             Place::Kept(kept) => {
                 many.add(self.kept.at(kept).0.get(..before).unwrap_or(&[]));
@@ -254,7 +282,7 @@ impl Pools {
                 self.counted.end(counted);
             }
         }
-        *place = Place::Many(at);
+        *place = Place::Many(at).into();
         many.add(payload);
     }
 
@@ -262,7 +290,7 @@ impl Pools {
     pub fn end(&mut self, entropy: &mut Entropy) {
         for direction in 0..2 {
             let bytes = entropy.bytes[direction];
-            let sum = match core::mem::take(&mut entropy.places[direction]) {
+            let sum = match core::mem::take(&mut entropy.places[direction]).get() {
                 Place::Nowhere => continue,
                 Place::Kept(at) => {
                     let sum = self.logs.of_few(self.kept.at(at).0.get(..bytes as usize).unwrap_or(&[]));

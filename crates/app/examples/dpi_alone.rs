@@ -12,7 +12,11 @@ use flowsonde_engine::meter::application::{Detector, Dissection, Limits, Ticket,
 use flowsonde_engine::meter::{Config, Meter};
 use flowsonde_io::process::cpu_time;
 use flowsonde_sys::ndpi::{self, Flow, Settings};
-use flowsonde_wire::{Frame, LinkType, Nanos};
+use flowsonde_wire::Nanos;
+
+mod pcap;
+
+use pcap::frames;
 
 /// One call of the library; a packet by where it lies in memory.
 enum Call {
@@ -133,17 +137,4 @@ fn main() {
         }
     }
     println!("{packets} calls, {flows} flows, {:.2} CPU s", (cpu_time() - before).as_secs_f64());
-}
-
-/// The frames of a pcap.
-fn frames(capture: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    let mut rest = capture.get(24..).unwrap_or(&[]);
-    core::iter::from_fn(move || {
-        let (header, behind) = rest.split_first_chunk::<16>()?;
-        let word = |i: usize| u32::from_le_bytes(header[4 * i..4 * i + 4].try_into().expect("four bytes"));
-        let (bytes, after) = behind.split_at_checked(word(2) as usize)?;
-        rest = after;
-        let time = Nanos::new(u64::from(word(0)), u64::from(word(1)) * 1000);
-        Some(Frame { time, link: LinkType::ETHERNET, wire_len: word(3), interface: 0, bytes })
-    })
 }
